@@ -1,0 +1,33 @@
+"""Small, strong text encoders: pre-train, fine-tune and convert ELECTRA and ALBERT.
+
+Names are loaded when first used, so that importing the package costs next to nothing.
+"""
+
+from importlib import import_module
+
+from electra_tf.version import __version__
+
+_HOME = {
+    "Encoder": "models.encoder",
+    "EncoderConfig": "models.config",
+    "load_model": "models.encoder",
+    "preset": "models.presets",
+    "Tokenizer": "text.tokenizer",
+    "train_vocabulary": "text.vocabulary",
+    "build_data": "data.builder",
+    "DataSet": "data.reader",
+    "pretrain": "training.run",
+    "ElectraTFError": "errors",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(f"electra_tf.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'electra_tf' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

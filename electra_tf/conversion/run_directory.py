@@ -1,0 +1,197 @@
+"""The checkpoints of a run: a folder each, whole or absent, verified when read.
+
+    MODEL_DIR/
+      run.json                       what is trained: both configurations, sharing, recipe, data, step count
+      tokenizer/                     the vocabulary and its settings
+      checkpoints/step-00001000/
+        state.safetensors            every weight, both Adam slots, the metric window: a flat map of unique names
+        index.json                   step, seed, and the SHA-256 and size of the file beside it
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from electra_tf.errors import CheckpointError, OutputError
+from electra_tf.models.config import EncoderConfig
+
+STATE, INDEX = "state.safetensors", "index.json"
+WEIGHTS, MOMENTS, VARIANCES = "weights/", "adam_m/", "adam_v/"
+
+
+@dataclass
+class Run:
+    """A run as it stands in its newest intact checkpoint."""
+
+    step: int
+    weights: dict[str, np.ndarray]
+    discriminator: EncoderConfig
+    generator: EncoderConfig
+    sharing: str
+    tokenizer: Path
+    run: dict = field(default_factory=dict)
+
+
+def checkpoint_folder(model_dir, step: int) -> Path:
+    return Path(model_dir) / "checkpoints" / f"step-{step:08d}"
+
+
+def list_checkpoints(model_dir) -> list[tuple[int, Path]]:
+    """(step, folder) of every finished checkpoint, oldest first; damaged ones included."""
+    folder = Path(model_dir) / "checkpoints"
+    if not folder.is_dir():
+        return []
+    found = [(re.fullmatch(r"step-(\d{8,})", p.name), p) for p in folder.iterdir()]
+    return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def write_checkpoint(model_dir, step: int, tensors: dict[str, np.ndarray], facts: dict) -> Path:
+    """Writes one checkpoint aside and renames it into place; on failure nothing of it remains.
+
+    Args:
+        model_dir: the run.
+        step: number of finished steps.
+        tensors: flat map of names to arrays.
+        facts: JSON values that belong to the state (seed, threads, compiler choice).
+
+    Raises: `OutputError` when the disk is full or the folder cannot be written.
+    """
+    final = checkpoint_folder(model_dir, step)
+    aside = final.with_name(f"writing-{final.name}")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        size, digest = _write_state(aside / STATE, tensors)
+        content = {"step": step, "files": {STATE: {"bytes": size, "sha256": digest}}, **facts}
+        body = json.dumps(content, indent=1, sort_keys=True)
+        _write(aside / INDEX, [f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}".encode()])
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(aside, final)
+        _sync_folder(final.parent)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise OutputError(
+            f"the checkpoint of step {step} cannot be written: {error.strerror or error}",
+            where=final,
+            expected=f"about {sum(t.nbytes for t in tensors.values()) / 1e6:.0f} MB of free space there",
+            remedy="free some space and start the same command again: it goes on from the checkpoint before",
+        ) from error
+    return final
+
+
+def _write_state(path, tensors):
+    """The safetensors format, streamed: no second copy of the state in memory."""
+    header, offset = {}, 0
+    kinds = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "uint32": "U32"}
+    for name in sorted(tensors):
+        array = tensors[name]
+        end = offset + array.nbytes
+        header[name] = {"dtype": kinds[str(array.dtype)], "shape": list(array.shape)}
+        header[name]["data_offsets"] = [offset, end]
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    data = (np.ascontiguousarray(tensors[name]).tobytes() for name in sorted(tensors))
+    return _write(path, itertools.chain((len(text).to_bytes(8, "little"), text), data))
+
+
+def _write(path, parts):
+    digest, size = hashlib.sha256(), 0
+    with open(path, "wb") as file:
+        for part in parts:
+            file.write(part)
+            digest.update(part)
+            size += len(part)
+        file.flush()
+        os.fsync(file.fileno())
+    return size, digest.hexdigest()
+
+
+def _sync_folder(folder):
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_index(folder) -> dict:
+    """The index of one checkpoint; `CheckpointError` when it is missing or damaged."""
+    path = Path(folder) / INDEX
+    try:
+        digest, _, body = path.read_bytes().partition(b"\n")
+    except OSError as error:
+        raise CheckpointError(f"the checkpoint has no readable index: {error.strerror}", where=path) from error
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise CheckpointError("the index does not match its own checksum", where=path)
+    return json.loads(body)
+
+
+def read_checkpoint(folder) -> tuple[dict, dict[str, np.ndarray]]:
+    """(index, tensors) of one checkpoint, every byte verified; `CheckpointError` says what is damaged."""
+    from safetensors.numpy import load
+
+    index = read_index(folder)
+    for name, expected in index["files"].items():
+        path = Path(folder) / name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"the checkpoint misses a file: {error.strerror}", where=path) from error
+        if len(data) != expected["bytes"]:
+            raise CheckpointError(f"the file has {len(data)} bytes", where=path, expected=f"{expected['bytes']}")
+        if hashlib.sha256(data).hexdigest() != expected["sha256"]:
+            raise CheckpointError("the file does not match its checksum: it is damaged", where=path)
+    return index, load(data)
+
+
+def newest_intact(model_dir, say=print) -> tuple[dict, dict[str, np.ndarray]] | None:
+    """The newest checkpoint that passes its checksums, or None where there is none at all.
+
+    Each damaged one is said. Raises `CheckpointError` when checkpoints exist and all are damaged.
+    """
+    checkpoints = list_checkpoints(model_dir)
+    for _, folder in reversed(checkpoints):
+        try:
+            return read_checkpoint(folder)
+        except CheckpointError as error:
+            say(f"damaged checkpoint, the one before is used:\n{error}")
+    if checkpoints:
+        raise CheckpointError(
+            f"all {len(checkpoints)} checkpoints are damaged",
+            where=Path(model_dir) / "checkpoints",
+            remedy="restore the folder from a copy, or start anew in another --model_dir",
+        )
+    return None
+
+
+def read_run(path) -> Run:
+    """The newest intact checkpoint of the run in `path`; `CheckpointError` where it is no run."""
+    path = Path(path)
+    try:
+        run = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError("this is not a run directory: run.json cannot be read", where=path) from error
+    newest = newest_intact(path)
+    if newest is None:
+        raise CheckpointError("the run has no checkpoint", where=path, remedy="let it train for longer")
+    index, tensors = newest
+    weights = {n.removeprefix(WEIGHTS): t for n, t in tensors.items() if n.startswith(WEIGHTS)}
+    model = run["model"]
+    return Run(
+        step=index["step"],
+        weights=weights,
+        discriminator=EncoderConfig.from_dict(model["discriminator"]),
+        generator=EncoderConfig.from_dict(model["generator"]),
+        sharing=model["embedding_sharing"],
+        tokenizer=path / "tokenizer",
+        run=run,
+    )

@@ -1,0 +1,53 @@
+"""The one exception family of the project: errors written for the person who caused them."""
+
+
+class ElectraTFError(Exception):
+    """Something the user can put right.
+
+    Args:
+        found: what was found, one sentence.
+        where: the file, line, record, tensor or option concerned.
+        expected: what was expected instead.
+        remedy: what to do about it.
+
+    The commands print it without a traceback and exit with status 2.
+    """
+
+    def __init__(self, found: str, *, where=None, expected: str | None = None, remedy: str | None = None):
+        self.found, self.where, self.expected, self.remedy = found, where, expected, remedy
+        lines = [found]
+        if where is not None:
+            lines.append(f"  where:      {where}")
+        if expected is not None:
+            lines.append(f"  expected:   {expected}")
+        if remedy is not None:
+            lines.append(f"  what to do: {remedy}")
+        super().__init__("\n".join(lines))
+
+
+class ConfigError(ElectraTFError):
+    """A configuration that cannot be meant: sizes that do not divide, unknown names, contradictions."""
+
+
+class InputError(ElectraTFError):
+    """An input file that is missing, empty, unreadable or not what it should be."""
+
+
+class DataError(ElectraTFError):
+    """A data set that is damaged, incomplete, or not made for this model."""
+
+
+class CheckpointError(ElectraTFError):
+    """A checkpoint that is damaged, incomplete, or of another model."""
+
+
+class OutputError(ElectraTFError):
+    """An output that cannot be written: no permission, no space, or something else already there."""
+
+
+class TrainingError(ElectraTFError):
+    """A run that cannot go on: non-finite values, or a resume with other data or another recipe."""
+
+
+class DependencyError(ElectraTFError):
+    """An optional package that this feature needs is not installed."""

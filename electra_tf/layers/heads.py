@@ -1,0 +1,80 @@
+"""What stands on an encoder during pre-training: the masked-LM head, the replaced-token head, the pooler."""
+
+import keras
+from keras import ops
+
+from electra_tf.layers.dense import Dense, LayerNorm, truncated_normal
+from electra_tf.layers.embeddings import Table
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class MaskedLMHead(keras.layers.Layer):
+    """`LN(activation(dense(h))) @ word^T + bias`: logits over the vocabulary.
+
+    Args:
+        hidden_size, embedding_size: of the tower.
+        word: the tower's word `Table`, used transposed as the output matrix.
+        activation, epsilon, initializer_range: as in `EncoderConfig`.
+
+    Call arguments: h float [..., H]. Returns: float32 [..., V].
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        embedding_size: int,
+        word: Table,
+        activation: str = "gelu",
+        epsilon: float = 1e-12,
+        initializer_range: float = 0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        policy, initializer = {"dtype": self.dtype_policy}, truncated_normal(initializer_range)
+        self.dense = Dense(hidden_size, embedding_size, activation, initializer, name="dense", **policy)
+        self.norm = LayerNorm(embedding_size, epsilon, name="norm", **policy)
+        self.word = word
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(word.rows,), initializer="zeros", autocast=False
+        )
+        self.built = True
+
+    def call(self, h):
+        x = self.norm(self.dense(h))
+        shape = ops.shape(x)
+        table = ops.cast(self.word.embeddings, self.compute_dtype)
+        logits = ops.matmul(ops.reshape(x, (-1, self.word.size)), ops.transpose(table))
+        logits = ops.cast(logits, "float32") + self.output_bias
+        return ops.reshape(logits, (*shape[:-1], self.word.rows))
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class ReplacedTokenHead(keras.layers.Layer):
+    """One logit a token: is it replaced? h float [..., H] -> float32 [...]."""
+
+    def __init__(self, hidden_size: int, activation: str = "gelu", initializer_range: float = 0.02, **kwargs):
+        super().__init__(**kwargs)
+        policy, initializer = {"dtype": self.dtype_policy}, truncated_normal(initializer_range)
+        self.dense = Dense(hidden_size, hidden_size, activation, initializer, name="dense", **policy)
+        # The original leaves this one layer at its library's default, Glorot uniform.
+        self.output_dense = Dense(hidden_size, 1, name="output", **policy)
+        self.built = True
+
+    def call(self, h):
+        return ops.cast(ops.squeeze(self.output_dense(self.dense(h)), -1), "float32")
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class Pooler(keras.layers.Layer):
+    """ALBERT's sentence vector: `tanh(dense(h[:, 0]))`. h float [B, T, H] -> float [B, H]."""
+
+    def __init__(self, hidden_size: int, initializer_range: float = 0.02, **kwargs):
+        super().__init__(**kwargs)
+        initializer = truncated_normal(initializer_range)
+        self.dense = Dense(
+            hidden_size, hidden_size, "tanh", initializer, name="dense", dtype=self.dtype_policy
+        )
+        self.built = True
+
+    def call(self, h):
+        return self.dense(h[:, 0])

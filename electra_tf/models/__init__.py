@@ -1,0 +1,16 @@
+"""Encoders, their configuration and the published family. Importing it registers everything with Keras."""
+
+from electra_tf.models.config import EncoderConfig
+from electra_tf.models.encoder import Encoder, load_model, named_variables
+from electra_tf.models.presets import preset
+from electra_tf.models.task_models import MaskedLanguageModel, ReplacedTokenDetector
+
+__all__ = [
+    "Encoder",
+    "EncoderConfig",
+    "MaskedLanguageModel",
+    "ReplacedTokenDetector",
+    "load_model",
+    "named_variables",
+    "preset",
+]

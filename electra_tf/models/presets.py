@@ -1,0 +1,144 @@
+"""The published family as data: encoder, generator, tokenizer settings and the recipe that trained each.
+
+Sources: the original repositories of ELECTRA, ALBERT and KoELECTRA, and ALECTRA's training script. `hidden_act` is
+what the original code computed with, which for Google's ALBERT is the tanh form whatever its JSON says.
+"""
+
+from dataclasses import dataclass, field
+
+from electra_tf.errors import ConfigError
+from electra_tf.models.config import EncoderConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published model.
+
+    Attributes:
+        encoder: the discriminator's configuration (for ALBERT: the encoder's).
+        generator: the generator's configuration, or None where there is no generator.
+        tokenizer: `kind` and the settings of its tokenizer.
+        recipe: name of the gin file in `gin/pretrain` with its training recipe, or None.
+    """
+
+    encoder: EncoderConfig
+    generator: EncoderConfig | None = None
+    tokenizer: dict = field(default_factory=dict)
+    recipe: str | None = None
+
+
+def generator_config(encoder: EncoderConfig, width: float = 0.25, depth: float = 1.0) -> EncoderConfig:
+    """The generator that the original builds beside `encoder`.
+
+    Args:
+        encoder: the discriminator's configuration.
+        width: share of its hidden size, rounded to a whole number.
+        depth: share of its number of layers, rounded.
+
+    Heads are `max(1, hidden // 64)` and the feed-forward size `4 * hidden`, whatever the discriminator has. With
+    `width` 1 the discriminator's own heads and feed-forward size are kept, which changes nothing in the published
+    sizes.
+    """
+    hidden, layers = round(encoder.hidden_size * width), round(encoder.num_hidden_layers * depth)
+    if hidden < 1 or layers < 1:
+        raise ConfigError(
+            f"a generator of {width} of the width and {depth} of the depth has no units or no layers",
+            expected="shares that leave at least one unit and one layer",
+        )
+    changes = {"hidden_size": hidden, "num_hidden_layers": layers}
+    if width != 1:
+        changes |= {"num_attention_heads": max(1, hidden // 64), "intermediate_size": 4 * hidden}
+    if encoder.model_type == "electra":
+        changes["num_hidden_groups"] = None
+    return encoder.replace(**changes)
+
+
+_ENGLISH = {"kind": "wordpiece", "lower_case": True}
+_KOREAN = {"kind": "wordpiece", "lower_case": False, "strip_accents": False}
+_SENTENCEPIECE = {"kind": "sentencepiece", "lower_case": True}
+
+
+def _electra(hidden, layers, embedding, width, tokenizer=_ENGLISH, vocab=30522, recipe=None):
+    encoder = EncoderConfig(
+        vocab_size=vocab,
+        embedding_size=embedding,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 64,
+        intermediate_size=4 * hidden,
+    )
+    return Preset(encoder, generator_config(encoder, width), tokenizer, recipe)
+
+
+def _albert(hidden, layers, heads, dropout):
+    encoder = EncoderConfig(
+        model_type="albert",
+        vocab_size=30000,
+        embedding_size=128,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * hidden,
+        hidden_act="gelu_new",
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
+    return Preset(encoder, None, _SENTENCEPIECE)
+
+
+def _alectra(hidden, heads, intermediate, layers, generator_layers, generator_heads, positions, vocab, recipe):
+    encoder = EncoderConfig(
+        model_type="albert",
+        vocab_size=vocab,
+        embedding_size=min(128, hidden),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=intermediate,
+        hidden_act="gelu_new",
+        max_position_embeddings=positions,
+    )
+    generator = encoder.replace(num_hidden_layers=generator_layers, num_attention_heads=generator_heads)
+    return Preset(encoder, generator, _ENGLISH, recipe)
+
+
+_TINY = EncoderConfig(
+    vocab_size=8000,
+    embedding_size=128,
+    hidden_size=128,
+    num_hidden_layers=4,
+    num_attention_heads=2,
+    intermediate_size=512,
+    max_position_embeddings=128,
+)
+
+PRESETS = {
+    "electra_tiny": Preset(_TINY, generator_config(_TINY, 0.5, 0.5), _ENGLISH, "electra_tiny"),
+    "electra_small": _electra(256, 12, 128, 0.25, recipe="electra_small"),
+    "electra_small_plus_plus": _electra(256, 12, 128, 1.0, recipe="electra_small_plus_plus"),
+    "electra_base": _electra(768, 12, 768, 0.33333, recipe="electra_base"),
+    "electra_large": _electra(1024, 24, 1024, 0.25, recipe="electra_large"),
+    "koelectra_base_v1": _electra(768, 12, 768, 0.33333, _KOREAN, 32200),
+    "koelectra_base_v2": _electra(768, 12, 768, 0.33333, _KOREAN, 32200),
+    "koelectra_base_v3": _electra(768, 12, 768, 0.33333, _KOREAN, 35000),
+    "koelectra_small_v1": _electra(256, 12, 128, 1.0, _KOREAN, 32200),
+    "koelectra_small_v2": _electra(256, 12, 128, 1.0, _KOREAN, 32200),
+    "koelectra_small_v3": _electra(256, 12, 128, 1.0, _KOREAN, 35000),
+    "albert_base_v1": _albert(768, 12, 12, 0.1),
+    "albert_large_v1": _albert(1024, 24, 16, 0.1),
+    "albert_xlarge_v1": _albert(2048, 24, 16, 0.1),
+    "albert_xxlarge_v1": _albert(4096, 12, 64, 0.0),
+    "albert_base_v2": _albert(768, 12, 12, 0.0),
+    "albert_large_v2": _albert(1024, 24, 16, 0.0),
+    "albert_xlarge_v2": _albert(2048, 24, 16, 0.0),
+    "albert_xxlarge_v2": _albert(4096, 12, 64, 0.0),
+    "alectra_small_owt": _alectra(256, 4, 1024, 12, 3, 1, 128, 30522, None),
+    "alectra_tiny": _alectra(128, 2, 512, 4, 2, 1, 128, 8000, "alectra_tiny"),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset called `name`; `ConfigError` lists all names where there is none."""
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}", expected=f"one of {', '.join(PRESETS)}")
+    return PRESETS[name]
