@@ -1,11 +1,11 @@
 """The checkpoints of a run: a folder each, whole or absent, verified when read.
 
-    MODEL_DIR/
-      run.json                       what is trained: both configurations, sharing, recipe, data, step count
-      tokenizer/                     the vocabulary and its settings
-      checkpoints/step-00001000/
-        state.safetensors            every weight, both Adam slots, the metric window: a flat map of unique names
-        index.json                   step, seed, and the SHA-256 and size of the file beside it
+MODEL_DIR/
+  run.json                       what is trained: both configurations, sharing, recipe, data, step count
+  tokenizer/                     the vocabulary and its settings
+  checkpoints/step-00001000/
+    state.safetensors            every weight, both Adam slots, the metric window: a flat map of unique names
+    index.json                   step, seed, and the SHA-256 and size of the file beside it
 """
 
 import hashlib
@@ -129,7 +129,9 @@ def read_index(folder) -> dict:
     try:
         digest, _, body = path.read_bytes().partition(b"\n")
     except OSError as error:
-        raise CheckpointError(f"the checkpoint has no readable index: {error.strerror}", where=path) from error
+        raise CheckpointError(
+            f"the checkpoint has no readable index: {error.strerror}", where=path
+        ) from error
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise CheckpointError("the index does not match its own checksum", where=path)
     return json.loads(body)
@@ -147,7 +149,9 @@ def read_checkpoint(folder) -> tuple[dict, dict[str, np.ndarray]]:
         except OSError as error:
             raise CheckpointError(f"the checkpoint misses a file: {error.strerror}", where=path) from error
         if len(data) != expected["bytes"]:
-            raise CheckpointError(f"the file has {len(data)} bytes", where=path, expected=f"{expected['bytes']}")
+            raise CheckpointError(
+                f"the file has {len(data)} bytes", where=path, expected=f"{expected['bytes']}"
+            )
         if hashlib.sha256(data).hexdigest() != expected["sha256"]:
             raise CheckpointError("the file does not match its checksum: it is damaged", where=path)
     return index, load(data)

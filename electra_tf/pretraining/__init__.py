@@ -1,0 +1,1 @@
+"""Pre-training objectives. Axes: B batch rows, T tokens, P predicted positions, V vocabulary."""

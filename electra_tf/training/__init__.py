@@ -1,0 +1,1 @@
+"""The loop: steps, devices, checkpoints, evaluation, health."""

@@ -1,0 +1,44 @@
+"""What is at a path: a run, a model, a data set or a vocabulary, told from what is there and not from its name."""
+
+from pathlib import Path
+
+from electra_tf.conversion.transformers_folder import CONFIG, WEIGHTS
+from electra_tf.errors import InputError
+
+# Files that tell what a folder is, in the order they are looked for.
+_FOLDERS = {
+    "run_directory": ("run.json",),
+    "data_set": ("manifest.json",),
+    "transformers_folder": (WEIGHTS, "pytorch_model.bin", "tf_model.h5"),
+    "vocabulary": ("vocab.txt", "tokenizer.json"),
+}
+
+
+def recognise(path) -> str:
+    """`run_directory`, `data_set`, `transformers_folder`, `tf1` or `vocabulary`.
+
+    Raises: `InputError` saying what was looked for.
+    """
+    path = Path(path)
+    if path.is_dir():
+        for kind, files in _FOLDERS.items():
+            if any((path / file).is_file() for file in files):
+                return kind
+        if any(path.glob("*.index")):
+            return "tf1"
+        if (path / CONFIG).is_file():
+            return "transformers_folder"
+        found = "nothing in the folder can be opened here"
+    elif path.with_name(f"{path.name}.index").is_file() or (path.suffix == ".index" and path.is_file()):
+        return "tf1"
+    elif path.name == "vocab.txt" and path.is_file():
+        return "vocabulary"
+    else:
+        found = "the file cannot be opened here" if path.exists() else "there is no such file or folder"
+    raise InputError(
+        found,
+        where=path,
+        expected="a run directory (run.json), a data set (manifest.json), a Hugging Face folder (config.json and "
+        f"{WEIGHTS}), a TF-V1 checkpoint (PREFIX.index) or a vocabulary (vocab.txt)",
+        remedy="check the path; the model of a hub must have been downloaded",
+    )

@@ -1,0 +1,244 @@
+"""One table for each architecture: what every weight is called here, in TF-V1 and in PyTorch, and its shape.
+
+Three *worlds* name the weights of a tower and its head:
+
+    ours   discriminator/transformer/block_3/attention/qkv/kernel: query, key and value are one, side by side
+    tf1    electra/encoder/layer_3/attention/self/query/kernel: kernels are [in, out], as ours
+    torch  electra.encoder.layer.3.attention.self.query.weight: kernels are [out, in]
+
+Everything that reads or writes checkpoints follows from the tables (`translation.py`).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+TOWERS = ("discriminator", "generator")
+_SEPARATORS = ("/", "/", ".")
+_PARTS = ("query", "key", "value")
+
+# A row: kind, axes, and the name in each world. {part} stands for query, key and value.
+_AXES = {"V": "vocab_size", "E": "embedding_size", "P": "max_position_embeddings", "S": "type_vocab_size"}
+_AXES |= {"H": "hidden_size", "I": "intermediate_size", "1": 1}
+
+# The tensors of a row of each kind: the ending of their names in each world, and how many of the last axes they have.
+_KINDS = {
+    "table": [("/embeddings", "", ".weight", 2)],
+    "dense": [("/kernel", "/kernel", ".weight", 2), ("/bias", "/bias", ".bias", 1)],
+    "norm": [("/gamma", "/gamma", ".weight", 1), ("/beta", "/beta", ".bias", 1)],
+    "vector": [("", "", "", 1)],
+}
+
+_EMBEDDINGS = (
+    ("table", "VE", "embeddings/word", "embeddings/word_embeddings", "embeddings.word_embeddings"),
+    (
+        "table",
+        "PE",
+        "embeddings/position",
+        "embeddings/position_embeddings",
+        "embeddings.position_embeddings",
+    ),
+    (
+        "table",
+        "SE",
+        "embeddings/token_type",
+        "embeddings/token_type_embeddings",
+        "embeddings.token_type_embeddings",
+    ),
+    ("norm", "E", "embeddings/norm", "embeddings/LayerNorm", "embeddings.LayerNorm"),
+)
+
+_REPLACED_TOKEN = (
+    (
+        "dense",
+        "HH",
+        "replaced_token/dense",
+        "discriminator_predictions/dense",
+        "discriminator_predictions.dense",
+    ),
+    (
+        "dense",
+        "H1",
+        "replaced_token/output",
+        "discriminator_predictions/dense_1",
+        "discriminator_predictions.dense_prediction",
+    ),
+)
+
+
+class Architecture(NamedTuple):
+    """The table of one model type.
+
+    Attributes:
+        towers: what each tower is called in each world.
+        encoder: rows below the tower. The projection exists only where widths differ.
+        block: what a block is called below the tower, by its number, or its group and place in the group.
+        block_rows: rows below the block.
+        heads: rows of each tower's head, at the top.
+    """
+
+    towers: dict[str, tuple[str, str, str]]
+    encoder: tuple
+    block: tuple[str, str, str]
+    block_rows: tuple
+    heads: dict[str, tuple]
+
+
+ELECTRA = Architecture(
+    towers={
+        "discriminator": ("discriminator", "electra", "electra"),
+        "generator": ("generator", "generator", "electra"),
+    },
+    encoder=(
+        *_EMBEDDINGS,
+        ("dense", "EH", "projection", "embeddings_project", "embeddings_project"),
+    ),
+    block=("transformer/block_{block}", "encoder/layer_{block}", "encoder.layer.{block}"),
+    block_rows=(
+        ("dense", "HH", "attention/qkv", "attention/self/{part}", "attention.self.{part}"),
+        ("dense", "HH", "attention/output", "attention/output/dense", "attention.output.dense"),
+        ("norm", "H", "attention/norm", "attention/output/LayerNorm", "attention.output.LayerNorm"),
+        ("dense", "HI", "feed_forward/intermediate", "intermediate/dense", "intermediate.dense"),
+        ("dense", "IH", "feed_forward/output", "output/dense", "output.dense"),
+        ("norm", "H", "feed_forward/norm", "output/LayerNorm", "output.LayerNorm"),
+    ),
+    heads={
+        "discriminator": _REPLACED_TOKEN,
+        "generator": (
+            ("dense", "HE", "masked_lm/dense", "generator_predictions/dense", "generator_predictions.dense"),
+            (
+                "norm",
+                "E",
+                "masked_lm/norm",
+                "generator_predictions/LayerNorm",
+                "generator_predictions.LayerNorm",
+            ),
+            (
+                "vector",
+                "V",
+                "masked_lm/output_bias",
+                "generator_predictions/output_bias",
+                "generator_lm_head.bias",
+            ),
+        ),
+    },
+)
+
+# Google's ALBERT has one tower, with the masked-LM head. No published format has an ALBERT with a replaced-token
+# head: ours keeps the names that ELECTRA's has.
+ALBERT = Architecture(
+    towers={
+        "discriminator": ("discriminator", "bert", "albert"),
+        "generator": ("generator", "bert", "albert"),
+    },
+    encoder=(
+        *_EMBEDDINGS,
+        (
+            "dense",
+            "EH",
+            "projection",
+            "encoder/embedding_hidden_mapping_in",
+            "encoder.embedding_hidden_mapping_in",
+        ),
+    ),
+    block=(
+        "transformer/block_{block}",
+        "encoder/transformer/group_{group}/inner_group_{inner}",
+        "encoder.albert_layer_groups.{group}.albert_layers.{inner}",
+    ),
+    block_rows=(
+        ("dense", "HH", "attention/qkv", "attention_1/self/{part}", "attention.{part}"),
+        ("dense", "HH", "attention/output", "attention_1/output/dense", "attention.dense"),
+        ("norm", "H", "attention/norm", "LayerNorm", "attention.LayerNorm"),
+        ("dense", "HI", "feed_forward/intermediate", "ffn_1/intermediate/dense", "ffn"),
+        ("dense", "IH", "feed_forward/output", "ffn_1/intermediate/output/dense", "ffn_output"),
+        ("norm", "H", "feed_forward/norm", "LayerNorm_1", "full_layer_layer_norm"),
+    ),
+    heads={
+        "discriminator": _REPLACED_TOKEN,
+        "generator": (
+            ("dense", "HE", "masked_lm/dense", "cls/predictions/transform/dense", "predictions.dense"),
+            ("norm", "E", "masked_lm/norm", "cls/predictions/transform/LayerNorm", "predictions.LayerNorm"),
+            ("vector", "V", "masked_lm/output_bias", "cls/predictions/output_bias", "predictions.bias"),
+        ),
+    },
+)
+
+ARCHITECTURES = {"electra": ELECTRA, "albert": ALBERT}
+
+
+class Tensor(NamedTuple):
+    """A weight: its names (three where query, key and value are apart), and its shape in TF-V1.
+
+    An axis is a size, or, before a configuration is known, the field that holds it.
+    """
+
+    ours: str
+    tf1: tuple[str, ...]
+    torch: tuple[str, ...]
+    axes: tuple
+
+    def names(self, world: str) -> tuple[str, ...]:
+        return (self.ours,) if world == "ours" else getattr(self, world)
+
+    def shape(self, world: str) -> tuple[int, ...]:
+        """The shape of each of its tensors in `world`."""
+        *rows, columns = self.axes
+        if world == "ours":
+            return (*rows, columns * len(self.tf1))
+        return (columns, *rows) if world == "torch" and self.is_kernel else self.axes
+
+    @property
+    def is_kernel(self) -> bool:
+        return self.ours.endswith("/kernel")
+
+
+def tower_tensors(fields: Mapping, tower: str) -> list[Tensor]:
+    """Every weight of a tower and its head. `fields` are those of its `EncoderConfig`, by name."""
+    inner = fields["inner_group_num"]
+    blocks = fields["num_hidden_groups"] * inner
+    same_width = fields["embedding_size"] == fields["hidden_size"]
+    return [
+        tensor._replace(axes=tuple(axis if isinstance(axis, int) else fields[axis] for axis in tensor.axes))
+        for tensor in templates(ARCHITECTURES[fields["model_type"]], tower, blocks, inner)
+        if not (same_width and "/projection/" in tensor.ours)
+    ]
+
+
+def joint_tensors(discriminator: Mapping, generator: Mapping | None, sharing: str) -> list[Tensor]:
+    """Every weight of a discriminator and a generator, those that the generator shares with it left out.
+
+    Args:
+        discriminator, generator: fields of their configurations; generator None: there is none.
+        sharing: `all`, `word` or `none` of the embeddings.
+    """
+    table = tower_tensors(discriminator, "discriminator")
+    if generator is not None:
+        shared = {"all": "generator/embeddings/", "word": "generator/embeddings/word/"}.get(sharing)
+        tensors = tower_tensors(generator, "generator")
+        table += [tensor for tensor in tensors if not (shared and tensor.ours.startswith(shared))]
+    return table
+
+
+def templates(architecture: Architecture, tower: str, blocks: int, inner: int = 1) -> Iterator[Tensor]:
+    """Every weight that a tower of so many blocks can have, `inner` of them a group; its axes are field names."""
+    prefixes = [name + sep for name, sep in zip(architecture.towers[tower], _SEPARATORS, strict=True)]
+    for row in architecture.encoder:
+        yield from _tensors(row, prefixes)
+    for block in range(blocks):
+        numbers = {"block": block, "group": block // inner, "inner": block % inner}
+        below = zip(prefixes, architecture.block, _SEPARATORS, strict=True)
+        below = [prefix + name.format(**numbers) + sep for prefix, name, sep in below]
+        for row in architecture.block_rows:
+            yield from _tensors(row, below)
+    for row in architecture.heads[tower]:
+        yield from _tensors(row, ("", "", ""))
+
+
+def _tensors(row, prefixes):
+    kind, axes, *names = row
+    axes = tuple(_AXES[axis] for axis in axes)
+    for *endings, rank in _KINDS[kind]:
+        ours, tf1, torch = (p + name + e for p, name, e in zip(prefixes, names, endings, strict=True))
+        parts = _PARTS if "{part}" in tf1 else ("",)
+        foreign = (tuple(name.format(part=part) for part in parts) for name in (tf1, torch))
+        yield Tensor(ours, *foreign, axes[-rank:])

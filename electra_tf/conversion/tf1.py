@@ -1,0 +1,219 @@
+"""Checkpoints of Google's ELECTRA code (TF-V1): both towers in one file, with Adam's slots and the step."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from electra_tf.conversion.names import Tensor, joint_tensors
+from electra_tf.conversion.translation import derive_fields, translate
+from electra_tf.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from electra_tf.models.config import EncoderConfig
+
+_SLOTS = ("/adam_m", "/adam_v")
+# Variables of the originals' optimizers and graphs that are no weights.
+_IGNORED = re.compile(r"global_step|temperature|AdamWeightDecayOptimizer.*|.*/(adam|lamb)_[mv]")
+# What else their code writes, by variables that nothing else has.
+_OTHERS = {
+    r"generator_(ltr|rtl)/": "a two-tower generator (or Electric)",
+    r"task_specific/": "a fine-tuned model",
+    r"(module/)?bert/": "a BERT or ALBERT",
+}
+
+
+@dataclass(frozen=True)
+class Tf1Checkpoint:
+    """A TF-V1 ELECTRA checkpoint under our names (see `names`).
+
+    Attributes:
+        weights: every weight.
+        slots_m, slots_v: Adam's moments by the names of their weights; empty where the file has none.
+        step: `global_step`, or None.
+        discriminator, generator: configurations; generator None: the model sampled uniformly, without one.
+        sharing: `all` (the original's default) or `none` of the embeddings.
+    """
+
+    weights: dict[str, np.ndarray]
+    slots_m: dict[str, np.ndarray]
+    slots_v: dict[str, np.ndarray]
+    step: int | None
+    discriminator: "EncoderConfig"
+    generator: "EncoderConfig | None"
+    sharing: str
+
+
+def read_tf1(path, discriminator: Mapping | None = None, generator: Mapping | None = None) -> Tf1Checkpoint:
+    """Reads a whole checkpoint.
+
+    Args:
+        path: its prefix, its index file, or a folder that holds one.
+        discriminator, generator: fields of each tower's `EncoderConfig` that tensors do not tell. Without them heads
+            are `max(1, hidden_size // 64)`, as the original sets them, and all else is at its default.
+
+    Raises: `CheckpointError` for files that are damaged, tensors that do not fit, fields that contradict them, and
+    other models of that code.
+    """
+    prefix = find_prefix(path)
+    tensors = _read_tensors(prefix)
+    weights = {name: array for name, array in tensors.items() if not _IGNORED.fullmatch(name)}
+    fields, generator_fields, sharing = layout(
+        {name: array.shape for name, array in weights.items()}, "tf1", prefix
+    )
+    table = joint_tensors(fields, generator_fields, sharing)
+    slots = [
+        {name.removesuffix(kind): array for name, array in tensors.items() if name.endswith(kind)}
+        for kind in _SLOTS
+    ]
+    step = tensors.get("global_step")
+    return Tf1Checkpoint(
+        translate(weights, table, "tf1", "ours", prefix),
+        *(translate(slot, table, "tf1", "ours", prefix) if slot else {} for slot in slots),
+        None if step is None else int(step),
+        _config(fields, discriminator, prefix),
+        None if generator_fields is None else _config(generator_fields, generator, prefix),
+        sharing,
+    )
+
+
+def from_tf1(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Our weights from the original's, or slots by the names of their weights. Raises as `read_tf1`."""
+    return translate(tensors, _table(tensors, "tf1"), "tf1", "ours")
+
+
+def to_tf1(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The original's weights from ours, the inverse of `from_tf1`.
+
+    Raises: `CheckpointError` for tensors that do not fit, and for towers that share the word table alone, which the
+    original has no names for.
+    """
+    return translate(weights, _table(weights, "ours"), "ours", "tf1")
+
+
+def _table(tensors, world) -> list[Tensor]:
+    return joint_tensors(*layout({name: array.shape for name, array in tensors.items()}, world))
+
+
+def layout(shapes: Mapping[str, tuple], world: str, where=None) -> tuple[dict, dict | None, str]:
+    """(fields of the discriminator, fields of the generator or None, sharing) of a model with tensors of such shapes.
+
+    Raises: `CheckpointError` where these are not the tensors of a discriminator with or without a generator.
+    """
+    for pattern, kind in _OTHERS.items():
+        if any(re.match(pattern, name) for name in shapes):
+            raise _other(kind, where)
+    has_generator = any(name.startswith("generator/") for name in shapes)
+    if not has_generator and any(re.match("generator_predictions/|masked_lm/", name) for name in shapes):
+        raise _other("one encoder with a masked-LM head, or that generates and discriminates", where)
+    discriminator = derive_fields(shapes, "discriminator", world, where=where)
+    if not has_generator:
+        return discriminator, None, "none"
+    if any(name.startswith("generator/embeddings/") for name in shapes):
+        known, sharing = {}, "none"
+        if world == "ours" and "generator/embeddings/word/embeddings" not in shapes:
+            raise CheckpointError(
+                "the towers share the word table alone",
+                where=where,
+                expected="embeddings shared whole or not at all: a TF-V1 checkpoint has no names for the rest",
+                remedy="export each tower as a Hugging Face folder",
+            )
+    else:
+        shared = ("vocab_size", "embedding_size", "max_position_embeddings", "type_vocab_size")
+        known, sharing = {field: discriminator[field] for field in shared}, "all"
+    return discriminator, derive_fields(shapes, "generator", world, known, where), sharing
+
+
+def _other(kind, where):
+    return CheckpointError(
+        f"the checkpoint holds {kind}",
+        where=where,
+        expected="ELECTRA's discriminator (electra/...), with a generator of its own (generator/...) or none",
+    )
+
+
+def _config(fields, settings, where):
+    from electra_tf.models.config import EncoderConfig
+
+    settings = dict(settings or {})
+    wrong = [
+        f"{name} is {settings[name]}, the tensors say {size}"
+        for name, size in fields.items()
+        if settings.get(name, size) != size
+    ]
+    if wrong:
+        raise CheckpointError(
+            "the configuration contradicts the tensors: " + "; ".join(wrong),
+            where=where,
+            remedy="give the configuration this checkpoint was trained with, or none",
+        )
+    heads = {"num_attention_heads": max(1, fields["hidden_size"] // 64)}
+    return EncoderConfig.from_dict(heads | settings | fields)
+
+
+def find_prefix(path) -> Path:
+    """The prefix of the checkpoint at `path`: a prefix, an index file, or a folder with a checkpoint.
+
+    In a folder the file `checkpoint` names it, or it is the only one. Raises: `CheckpointError`.
+    """
+    path = Path(path)
+    if path.name.endswith(".index") and path.is_file():
+        return path.with_name(path.name.removesuffix(".index"))
+    if path.with_name(f"{path.name}.index").is_file():
+        return path
+    found = sorted(file.with_name(file.name.removesuffix(".index")) for file in path.glob("*.index"))
+    pointer = path / "checkpoint"
+    if pointer.is_file():
+        named = re.search(
+            r'^model_checkpoint_path: "(.*)"$', pointer.read_text("utf-8", "replace"), re.MULTILINE
+        )
+        found = [prefix for prefix in found if named and prefix.name == Path(named[1]).name] or found
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(prefix.name for prefix in found)
+    raise CheckpointError(
+        f"the folder holds several checkpoints: {names}" if found else "there is no TF-V1 checkpoint",
+        where=path,
+        expected="the prefix of one, such as model.ckpt-1000 of model.ckpt-1000.index",
+    )
+
+
+def read_shapes(path) -> dict[str, tuple[int, ...]]:
+    """The shape of every variable by the original's name; weights stay unread. Raises: `CheckpointError`."""
+    prefix = find_prefix(path)
+    return {name: tuple(shape) for name, shape in _open(prefix).get_variable_to_shape_map().items()}
+
+
+def _read_tensors(prefix):
+    """Every variable that may matter; a damaged one is recognised by its checksum when it is read."""
+    import tensorflow as tf
+
+    reader, tensors = _open(prefix), {}
+    for name in sorted(reader.get_variable_to_shape_map()):
+        try:
+            tensors[name] = np.asarray(reader.get_tensor(name))
+        except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+            raise _damaged(f"{name} cannot be read", prefix, error) from error
+    return tensors
+
+
+def _open(prefix):
+    import tensorflow as tf
+
+    try:
+        return tf.train.load_checkpoint(str(prefix))
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+        raise _damaged("the index cannot be read", prefix, error) from error
+
+
+def _damaged(found, prefix, error):
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return CheckpointError(
+        f"{found}: {reason}",
+        where=prefix,
+        expected=f"{prefix.name}.index and {prefix.name}.data-00000-of-00001, whole",
+        remedy="copy the checkpoint again from where it came from",
+    )

@@ -1,0 +1,97 @@
+"""Tensors from one world of names to another, strictly: each is used exactly once, all that is wrong is listed."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from electra_tf.conversion.names import ELECTRA, Tensor, templates
+from electra_tf.errors import CheckpointError
+
+
+def translate(
+    tensors: Mapping[str, np.ndarray], table: list[Tensor], source: str, target: str, where=None
+) -> dict:
+    """The same tensors in another world, bit for bit; transposed ones are views of the given ones.
+
+    Args:
+        tensors: arrays by their names in the world `source`.
+        table: every tensor that must be there.
+        source, target: `ours`, `tf1` or `torch`, see `names`.
+        where: the file, for errors.
+
+    Raises: `CheckpointError` listing every tensor that is missing, unexpected or of another shape.
+    """
+    left, result, problems = dict(tensors), {}, []
+    for tensor in table:
+        shape, parts = tensor.shape(source), []
+        for name in tensor.names(source):
+            part = left.pop(name, None)
+            if part is None:
+                problems.append(f"missing     {name} {list(shape)}")
+            elif part.shape != shape:
+                problems.append(f"shape       {name} is {list(part.shape)}, expected {list(shape)}")
+            else:
+                parts.append(part)
+        if len(parts) == len(tensor.names(source)):
+            result |= _reshaped(tensor, parts, source, target)
+    problems += [f"unexpected  {name} {list(array.shape)}" for name, array in sorted(left.items())]
+    if problems:
+        raise CheckpointError(
+            "\n    ".join([f"{len(problems)} tensors do not fit:", *problems]),
+            where=where,
+            expected=f"exactly the {sum(len(tensor.names(source)) for tensor in table)} tensors of this model",
+            remedy="name the checkpoint of such a model, or correct the configuration beside it",
+        )
+    return result
+
+
+def _reshaped(tensor, parts, source, target):
+    """One weight, given in the world `source`, under its names in `target`."""
+    names = tensor.names(target)
+    if tensor.is_kernel and source == "torch":
+        parts = [part.T for part in parts]
+    if len(parts) < len(names):
+        parts = np.split(parts[0], len(names), axis=-1)
+    elif len(parts) > len(names):
+        parts = [np.concatenate(parts, axis=-1)]
+    if tensor.is_kernel and target == "torch":
+        parts = [part.T for part in parts]
+    return dict(zip(names, parts, strict=True))
+
+
+def derive_fields(
+    shapes: Mapping[str, tuple], tower: str, world: str, known: Mapping | None = None, where=None
+) -> dict:
+    """The sizes of an ELECTRA tower, as fields of its configuration, from the shapes of its tensors.
+
+    Args:
+        shapes: shapes by names in `world`; names that are not the tower's do not matter.
+        tower: `discriminator` or `generator`.
+        known: fields that the tensors of another tower tell.
+        where: the file, for errors.
+
+    Raises: `CheckpointError` naming a tensor that would tell what cannot be told.
+    """
+    fields, telling, layers = {**(known or {}), 1: 1}, {}, 0
+    for tensor in templates(ELECTRA, tower, len(shapes)):
+        for name in tensor.names(world):
+            for axis in tensor.axes:
+                telling.setdefault(axis, name)
+            if name not in shapes:
+                continue
+            if "/block_" in tensor.ours:
+                layers = int(tensor.ours.split("/block_")[1].split("/")[0]) + 1
+            if len(shapes[name]) == len(tensor.axes):
+                *rows, columns = shapes[name]
+                sizes = (*rows, columns // len(tensor.tf1) if world == "ours" else columns)
+                fields = dict(zip(tensor.axes, sizes, strict=True)) | fields
+    for axis, name in telling.items():
+        if axis not in fields:
+            raise CheckpointError(
+                f"{axis} of the {tower} cannot be told: {name} is missing",
+                where=where,
+                expected="an ELECTRA checkpoint with its encoder",
+            )
+    del fields[1]
+    layers = {"num_hidden_layers": layers, "num_hidden_groups": layers, "inner_group_num": 1}
+    return {"model_type": "electra", **fields, **layers}

@@ -1,0 +1,394 @@
+"""The builder: text files to a data set of shuffled TFRecords, on one machine.
+
+Two passes (`stages.py`): units of text become parts, parts become shards. Units are cut by position in the input
+and all randomness is a function of the seed, so the bytes do not depend on the number of processes. Beside the
+output stands `<output>.building` until the end; a build that was killed finds there what is done, and goes on. The
+output appears whole, by one rename.
+"""
+
+import fcntl
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+
+from electra_tf.data.corpus import UNIT_BYTES, Unit, empty_corpus, expand, read_units
+from electra_tf.data.manifest import SPLITS, Manifest, Shard, Split
+from electra_tf.data.stages import (
+    Recipe,
+    ShardJob,
+    finished_shard,
+    finished_unit,
+    line_tokenizer,
+    process_unit,
+    write_shard,
+)
+from electra_tf.errors import ConfigError, InputError, OutputError
+
+SPECIAL_IDS = ("pad_id", "unk_id", "cls_id", "sep_id", "mask_id")
+BYTES_A_PROCESS = 32_000_000  # of input: for less, another process does not earn its start
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the builder tells while it works.
+
+    Attributes:
+        stage: "start" (once, when the workers are ready), "units", "shards".
+        name: the unit or shard just finished.
+        kept: it was found finished by an earlier build.
+        done, total: bytes of input files read, or shards written.
+        text_bytes: text worked through by this build, decompressed.
+        seconds: since the build began.
+    """
+
+    stage: str
+    name: str
+    kept: bool
+    done: int
+    total: int
+    text_bytes: int
+    seconds: float
+
+
+def build_data(
+    input: str | Path | Sequence[str | Path],
+    vocab: str | Path,
+    output: str | Path,
+    *,
+    length: int = 128,
+    processes: int | None = None,
+    seed: int = 0,
+    held_out: float = 0.01,
+    packing: str = "lossless",
+    cross_documents: bool = False,
+    document: str = "blank_line",
+    text_field: str = "text",
+    shard_examples: int = 50_000,
+    unit_bytes: int = UNIT_BYTES,
+    progress: Callable[[Progress], None] | None = None,
+) -> Manifest:
+    """Builds a data set: `manifest.json`, shards, and the vocabulary in `vocab/`, in a new folder.
+
+    The same arguments give the same bytes, for any number of processes. More than one process are started by
+    `spawn`: call this below `if __name__ == "__main__":` then.
+
+    Args:
+        input: files and glob patterns; .txt (or any name), .jsonl, also with .gz or .xz.
+        vocab: a tokenizer's folder or file.
+        output: a folder that does not exist or is empty.
+        length: tokens of an example, with [CLS] and [SEP].
+        processes: at most as many worker processes; 1 works in this process. None: by the cores and the input.
+        seed: of the shuffle, of the choice of segments.
+        held_out: about this share of the documents, chosen by a hash of their text, goes to the split "held_out".
+            Of two documents or more, at least one does, unless this is 0.
+        packing: "lossless" keeps every token; "original" is the packer published with ELECTRA, which drops some.
+        cross_documents: an example may go on into the next document (within a unit).
+        document: "blank_line" separates documents, or each "line" is one.
+        text_field: of JSON lines, the field that holds the text.
+        shard_examples: examples of a shard, about. A reader holds one shard in memory.
+        unit_bytes: text worked on at a time; changes the order of examples, not what they are made of.
+        progress: called now and then.
+
+    Raises: `InputError`, `ConfigError`, `OutputError`.
+    """
+    from electra_tf.text.tokenizer import Tokenizer
+
+    began = time.monotonic()
+    paths = expand([input] if isinstance(input, str | Path) else input)
+    tokenizer = Tokenizer.from_pretrained(vocab)
+    recipe = Recipe(
+        length=length,
+        seed=seed,
+        held_out=held_out,
+        packing=packing,
+        cross_documents=cross_documents,
+        document=document,
+        text_field=text_field,
+        unit_bytes=unit_bytes,
+        shard_examples=shard_examples,
+        fingerprint=tokenizer.fingerprint,
+        vocabulary_size=len(tokenizer),
+        cls_id=tokenizer.cls_id,
+        sep_id=tokenizer.sep_id,
+        pad_id=tokenizer.pad_id,
+    )
+    output = Path(output).absolute()
+    try:
+        input_bytes = sum(path.stat().st_size for path in paths)
+        report = _Reporter(progress, began, input_bytes)
+        with _work_folder(output) as work, _pool(processes, input_bytes, vocab, recipe) as pool:
+            report("start")
+            recipe, units = _process_units(pool, paths, vocab, recipe, work, report)
+            folder = work / recipe.key / "data"
+            shards = _write_shards(pool, units, recipe, folder, report)
+            manifest = _manifest(recipe, tokenizer, len(paths), units, shards)
+            tokenizer.save(folder / "vocab")
+            manifest.write(folder)
+            _publish(folder, output)
+            shutil.rmtree(work)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write: {error.strerror or error}",
+            where=error.filename or output,
+            remedy="choose an --output that can be written to, on a disk with room for three times the text",
+        ) from error
+    return manifest
+
+
+def _process_units(pool, paths, vocab, recipe, work, report):
+    """The first pass. Returns the recipe, in which `held_out` may have been raised, and the units' records."""
+    folder = work / recipe.key
+    folder.mkdir(exist_ok=True)
+    records = {}
+
+    def unfinished():
+        for unit in read_units(paths, document=recipe.document, unit_bytes=recipe.unit_bytes):
+            record = finished_unit(unit, recipe, folder)
+            if record is None:
+                yield unit
+            else:
+                records[unit.number] = record
+                report("units", f"unit {unit.number}", kept=True, done=unit.consumed)
+
+    task = partial(_unit_task, recipe=recipe, folder=folder, vocab=str(vocab))
+    for unit, record in _each(pool, task, unfinished()):
+        records[unit.number] = record
+        report("units", f"unit {unit.number}", done=unit.consumed, text_bytes=unit.size)
+
+    units = [records[number] for number in sorted(records)]
+    if not any(unit["splits"][split]["documents"] for unit in units for split in SPLITS):
+        raise empty_corpus(paths)
+    documents = sum(unit["splits"]["train"]["documents"] for unit in units)
+    held_out = sum(unit["splits"]["held_out"]["documents"] for unit in units)
+    if recipe.held_out and not held_out and documents > 1:
+        # So few documents that none fell below the share: again, with the one that comes nearest.
+        smallest = min(unit["smallest_share"] for unit in units)
+        recipe = replace(recipe, held_out=math.nextafter(smallest, 1))
+        return _process_units(pool, paths, vocab, recipe, work, report)
+    return recipe, units
+
+
+def _write_shards(pool, units, recipe, folder, report):
+    """The second pass. Returns the shards' records in order."""
+    folder.mkdir(exist_ok=True)
+    jobs = [job for split in SPLITS for job in _shard_jobs(split, units, recipe)]
+    names = {job.name for job in jobs}
+    for path in folder.iterdir():
+        # Left by a build of a corpus that has changed since.
+        if path.is_file() and path.name not in names:
+            path.unlink()
+    records = {}
+
+    def unfinished():
+        for job in jobs:
+            record = finished_shard(job, folder.parent, folder)
+            if record is None:
+                yield job
+            else:
+                records[job.name] = record
+                report("shards", job.name, kept=True, done=len(records), total=len(jobs))
+
+    task = partial(write_shard, recipe=recipe, parts=folder.parent, folder=folder)
+    for job, record in _each(pool, task, unfinished()):
+        records[job.name] = record
+        report("shards", job.name, done=len(records), total=len(jobs))
+    return [records[job.name] for job in jobs]
+
+
+def _shard_jobs(split, units, recipe):
+    examples = sum(unit["splits"][split]["examples"] for unit in units)
+    count = -(-examples // recipe.shard_examples)
+    digests = [unit["splits"][split]["sha256"] for unit in units]
+    for number in range(count):
+        name = f"{split}-{number:05}-of-{count:05}.tfrecord"
+        first, end = (2**64 * n // count for n in (number, number + 1))
+        source = hashlib.sha256(json.dumps([recipe.key, name, digests]).encode()).hexdigest()
+        yield ShardJob(name, split, first, end - 1, len(units), source)
+
+
+def _manifest(recipe, tokenizer, files, units, shards):
+    splits = {}
+    for split in SPLITS:
+        counts = [unit["splits"][split] for unit in units]
+        own = [shard for shard in shards if shard["split"] == split]
+        lengths = [sum(column) for column in zip(*(shard["lengths"] for shard in own), strict=True)]
+        examples, real = sum(lengths), sum(n * count for n, count in enumerate(lengths))
+        splits[split] = Split(
+            documents=sum(count["documents"] for count in counts),
+            examples=examples,
+            corpus_tokens=sum(count["corpus_tokens"] for count in counts),
+            tokens=sum(shard["tokens"] for shard in own),
+            fill_rate=real / (examples * recipe.length) if examples else 0.0,
+            lengths=lengths or [0] * (recipe.length + 1),
+        )
+    if not splits["train"].examples:
+        raise InputError(
+            "no document is left to train on",
+            expected="documents with tokens that are not held out",
+            remedy="lower --held_out, or give more text",
+        )
+    return Manifest(
+        length=recipe.length,
+        tokenizer={
+            "fingerprint": tokenizer.fingerprint,
+            "settings": asdict(tokenizer.settings),
+            "vocabulary_size": len(tokenizer),
+            **{name: getattr(tokenizer, name) for name in SPECIAL_IDS},
+        },
+        packing={
+            name: getattr(recipe, name)
+            for name in (
+                "packing",
+                "cross_documents",
+                "document",
+                "text_field",
+                "seed",
+                "held_out",
+                "unit_bytes",
+            )
+        },
+        input={"files": files, "bytes": sum(unit["bytes"] for unit in units)},
+        splits=splits,
+        shards=tuple(Shard(**{field.name: shard[field.name] for field in fields(Shard)}) for shard in shards),
+    )
+
+
+@contextmanager
+def _work_folder(output: Path) -> Iterator[Path]:
+    """The folder beside the output, locked."""
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise OutputError(
+            "the output already exists",
+            where=output,
+            expected="a folder that does not exist or is empty",
+            remedy="choose another --output, or remove what is there",
+        )
+    work = output.with_name(output.name + ".building")
+    work.mkdir(parents=True, exist_ok=True)
+    with open(work / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                "another build is writing this output", where=output, remedy="wait for it, or stop it"
+            ) from None
+        yield work
+
+
+def _publish(folder: Path, output: Path) -> None:
+    """The one moment in which the output appears: with all its files safely on disk."""
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+    os.replace(folder, output)
+    _sync(output.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _pool(processes, input_bytes, vocab, recipe) -> Iterator[Executor]:
+    """Workers whose tokenizers are ready."""
+    if processes is None:
+        processes = min(len(os.sched_getaffinity(0)), 1 + input_bytes // BYTES_A_PROCESS)
+    if processes < 1:
+        raise ConfigError(f"processes is {processes}", expected="1 or more")
+    if processes == 1:
+        line_tokenizer(str(vocab), recipe.fingerprint)
+        yield _ThisProcess()
+        return
+    context = multiprocessing.get_context("spawn")
+    arguments = (context.Barrier(processes), str(vocab), recipe.fingerprint)
+    with ProcessPoolExecutor(processes, context, _start_worker, arguments) as pool:
+        try:
+            wait([pool.submit(abs, n) for n in range(processes)])
+            yield pool
+        except BrokenProcessPool as error:
+            raise OutputError(
+                "a worker process ended before its work was done",
+                where=f"processes={processes}",
+                expected="memory of 0.75 GB for each, and in a script a call below `if __name__ == '__main__':`",
+                remedy="run the same command again, with fewer processes: what is finished is not done again",
+            ) from error
+
+
+class _ThisProcess(Executor):
+    """Does what it is given at once."""
+
+    def submit(self, task, /, *args, **kwargs):
+        future = Future()
+        future.set_result(task(*args, **kwargs))
+        return future
+
+
+def _each(pool: Executor, task: Callable, jobs: Iterable) -> Iterator[tuple]:
+    """Pairs of a job and its result, as they are finished; takes a job only when a worker will soon be free."""
+    ahead = getattr(pool, "_max_workers", 0) + 1
+    pending = {}
+    for job in jobs:
+        pending[pool.submit(task, job)] = job
+        if len(pending) > ahead:
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                yield pending.pop(future), future.result()
+    while pending:
+        for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            yield pending.pop(future), future.result()
+
+
+def _unit_task(unit: Unit, recipe: Recipe, folder: Path, vocab: str) -> dict:
+    return process_unit(unit, recipe, folder, line_tokenizer(vocab, recipe.fingerprint))
+
+
+def _start_worker(barrier, vocab: str, fingerprint: str) -> None:
+    # An interrupt is the parent's to handle; and where it is killed, its workers follow.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    _one_thread()
+    line_tokenizer(vocab, fingerprint)
+    barrier.wait()
+
+
+def _follow(parent) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _one_thread() -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+class _Reporter:
+    """Calls `progress`, if there is one."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None, began: float, input_bytes: int):
+        self.progress, self.began, self.input_bytes = progress, began, input_bytes
+        self.text_bytes = 0
+
+    def __call__(self, stage, name="", *, kept=False, done=0, total=None, text_bytes=0):
+        self.text_bytes += text_bytes
+        if self.progress:
+            seconds = time.monotonic() - self.began
+            total = self.input_bytes if total is None else total
+            self.progress(Progress(stage, name, kept, done, total, self.text_bytes, seconds))

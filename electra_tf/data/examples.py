@@ -1,0 +1,185 @@
+"""What a pre-training example is, as arrays and as the bytes of Google's `tf.train.Example`.
+
+Three int64 lists of the same length: `input_ids`, `input_mask` (1 for real tokens), `segment_ids` (1 from B
+on). The bytes are those of deterministic protobuf serialisation, keys sorted and lists packed, made without it.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from electra_tf.errors import DataError
+
+FEATURES = ("input_ids", "input_mask", "segment_ids")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples without their special tokens and padding.
+
+    Attributes:
+        ids: `[tokens]`, the ids of all examples, one after another.
+        first: `[examples]`, tokens in segment A.
+        total: `[examples]`, tokens in A and B; equal to `first` where there is no B.
+    """
+
+    ids: np.ndarray
+    first: np.ndarray
+    total: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.total)
+
+    @property
+    def real(self) -> np.ndarray:
+        """`[examples]`: tokens with the special ones, as the input mask counts them."""
+        return self.total + 2 + (self.total > self.first)
+
+
+def assemble(
+    examples: Examples, *, length: int, cls_id: int, sep_id: int, pad_id: int
+) -> dict[str, np.ndarray]:
+    """The three features, `[examples, length]`, with special tokens and padding; ids int32, the others uint8."""
+    count, first, total = len(examples), examples.first, examples.total
+    row = np.repeat(np.arange(count), total)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(total) - total, total)
+    place += 1 + (place >= np.repeat(first, total))
+    ids = np.full((count, length), pad_id, np.int32)
+    ids[row, place] = examples.ids
+    ids[:, 0] = cls_id
+    ids[np.arange(count), first + 1] = sep_id
+    pairs = np.flatnonzero(total > first)
+    ids[pairs, total[pairs] + 2] = sep_id
+    column = np.arange(length)
+    mask = column < examples.real[:, None]
+    segments = mask & (column > first[:, None] + 1)
+    return {"input_ids": ids, "input_mask": mask.astype(np.uint8), "segment_ids": segments.astype(np.uint8)}
+
+
+def encode(rows: dict[str, np.ndarray]) -> list[bytes]:
+    """The serialised examples of what `assemble` returns."""
+    count, length = rows["input_ids"].shape
+    payload, ends = _to_varints(rows["input_ids"])
+    payload, ends = payload.tobytes(), ends.tolist()
+    # Masks and segments take one byte a value, so records end alike but for these two columns.
+    heads = [np.frombuffer(_entry_head(name, length), np.uint8) for name in FEATURES[1:]]
+    heads = [np.broadcast_to(head, (count, len(head))) for head in heads]
+    tails = np.concatenate([heads[0], rows["input_mask"], heads[1], rows["segment_ids"]], axis=1)
+    size = tails.shape[1]
+    tails = tails.tobytes()
+    records, start = [], 0
+    for i, end in enumerate(ends):
+        records.append(
+            _record_head(end - start, size) + payload[start:end] + tails[i * size : (i + 1) * size]
+        )
+        start = end
+    return records
+
+
+def decode(record: bytes) -> dict[str, np.ndarray]:
+    """The int64 features of a serialised `tf.train.Example`: keys in any order, lists packed or not.
+
+    Raises: `DataError` for bytes that are no such message.
+    """
+    try:
+        features = {}
+        for entry in _values(b"".join(_values(record, 1)), 1):
+            lists = b"".join(_values(b"".join(_values(entry, 2)), 3))
+            values = [_from_varints(value) for value in _values(lists, 1)]
+            features[_values(entry, 1)[-1].decode("utf-8")] = np.concatenate([np.zeros(0, np.int64), *values])
+        return features
+    except (ValueError, IndexError) as error:
+        raise DataError(
+            "a record is no tf.train.Example", expected=f"the int64 features {', '.join(FEATURES)}"
+        ) from error
+
+
+def _to_varints(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative int32 `[n, length]` as varints: all bytes, and `[n]` where each row ends in them."""
+    values = rows.reshape(-1)
+    largest = int(values.max(initial=0))
+    sizes = np.ones(len(values), np.int64)
+    for bits in range(7, largest.bit_length(), 7):
+        sizes += values >= 1 << bits
+    ends = np.cumsum(sizes)
+    out = np.empty(ends[-1] if len(ends) else 0, np.uint8)
+    at = ends - sizes
+    while len(values):
+        more = values >= 128
+        out[at] = values & 127 | more.astype(np.int32) << 7
+        values, at = values[more] >> 7, at[more] + 1
+    return out, ends[rows.shape[1] - 1 :: rows.shape[1]]
+
+
+def _from_varints(data: bytes) -> np.ndarray:
+    octets = np.frombuffer(data, np.uint8)
+    last = octets < 128
+    if len(octets) and not last[-1]:
+        raise ValueError("a varint is cut short")
+    starts = np.flatnonzero(np.concatenate([[True], last[:-1]])) if len(octets) else np.zeros(0, np.int64)
+    place = np.arange(len(octets)) - np.repeat(starts, np.diff(np.append(starts, len(octets))))
+    parts = (octets & 127).astype(np.uint64) << (7 * place).astype(np.uint64)
+    return np.add.reduceat(parts, starts).view(np.int64) if len(octets) else np.zeros(0, np.int64)
+
+
+# Field numbers: Example.features 1; Features.feature 1, a map: key 1, value 2; Feature.int64_list 3;
+# Int64List.value 1. A field's tag byte is its number * 8 + 2: all hold bytes behind their length.
+
+
+@cache
+def _entry_head(name: str, size: int) -> bytes:
+    """What stands before the `size` bytes of a feature's values in the record."""
+    values = b"\x0a" + _varint(size)
+    feature = b"\x1a" + _varint(len(values) + size) + values
+    value = b"\x12" + _varint(len(feature) + size) + feature
+    key = b"\x0a" + _varint(len(name)) + name.encode("ascii")
+    return b"\x0a" + _varint(len(key) + len(value) + size) + key + value
+
+
+@cache
+def _record_head(size: int, rest: int) -> bytes:
+    entry = _entry_head(FEATURES[0], size)
+    return b"\x0a" + _varint(len(entry) + size + rest) + entry
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _values(message: bytes, wanted: int) -> list[bytes]:
+    """The values of field number `wanted`; a bare varint is given as its bytes, like a packed list of one."""
+    found, at = [], 0
+    while at < len(message):
+        tag, at = _read_varint(message, at)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            start = at
+            _, at = _read_varint(message, at)
+        elif kind == 2:
+            size, start = _read_varint(message, at)
+            at = start + size
+        elif kind in (1, 5):
+            start, at = at, at + (8 if kind == 1 else 4)
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at > len(message):
+            raise ValueError("a field is cut short")
+        if number == wanted:
+            found.append(message[start:at])
+    return found
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while True:
+        octet = message[at]
+        value |= (octet & 127) << shift
+        at, shift = at + 1, shift + 7
+        if octet < 128:
+            return value, at

@@ -1,0 +1,251 @@
+"""The two passes of the builder, as functions that any process may run: a unit to parts, parts to a shard.
+
+Their output depends on their arguments alone. Each writes files whole, and last of all a record of what it did,
+by which a later build knows that it need not be done again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from electra_tf.data.corpus import SEPARATORS, Unit, documents
+from electra_tf.data.examples import Examples, assemble, encode
+from electra_tf.data.manifest import SPLITS
+from electra_tf.data.packing import pack_lossless, pack_original
+from electra_tf.data.parts import gather, write_part
+from electra_tf.data.records import frame
+from electra_tf.data.shuffling import keys
+from electra_tf.errors import ConfigError
+
+PACKERS = ("lossless", "original")
+SHORTEST = 8  # shorter examples have no room for two segments worth the name
+_ORDER, _PACKING = 0, 1  # what is drawn for
+_LINES = 5000  # lines tokenized at a time
+_BLOCK = 2048  # examples encoded at a time
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that shapes the records beside the corpus.
+
+    Attributes:
+        length: tokens of an example.
+        seed: names the random choices.
+        held_out: documents whose hash, a number in [0, 1), is below this are held out.
+        packing: "lossless" or "original".
+        cross_documents: documents of a unit are packed as if they were one.
+        document, text_field: as in `corpus.read_documents`.
+        unit_bytes, shard_examples: sizes that bound memory.
+        fingerprint, vocabulary_size, cls_id, sep_id, pad_id: of the tokenizer.
+    """
+
+    length: int
+    seed: int
+    held_out: float
+    packing: str
+    cross_documents: bool
+    document: str
+    text_field: str
+    unit_bytes: int
+    shard_examples: int
+    fingerprint: str
+    vocabulary_size: int
+    cls_id: int
+    sep_id: int
+    pad_id: int
+
+    def __post_init__(self):
+        wrong = {
+            "length": self.length >= SHORTEST or f"{SHORTEST} or more",
+            "seed": self.seed >= 0 or "0 or more",
+            "held_out": 0 <= self.held_out < 1 or "a share: 0 or more, below 1",
+            "packing": self.packing in PACKERS or " or ".join(PACKERS),
+            "document": self.document in SEPARATORS or " or ".join(SEPARATORS),
+            "unit_bytes": self.unit_bytes >= 1 or "1 or more",
+            "shard_examples": self.shard_examples >= 1 or "1 or more",
+        }
+        for name, expected in wrong.items():
+            if expected is not True:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}", expected=expected)
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def line_tokenizer(vocab: str, fingerprint: str):
+    """The tokenizer of a process, made once. `fingerprint` tells vocabularies apart that stand at one place."""
+    from electra_tf.text.tokenizer import Tokenizer
+    from electra_tf.text.wordpiece import LineTokenizer
+
+    return LineTokenizer(Tokenizer.from_pretrained(vocab))
+
+
+def process_unit(unit: Unit, recipe: Recipe, folder: Path, tokenize: Callable) -> dict:
+    """Writes the parts of a unit into `folder` and returns its record.
+
+    Args:
+        tokenize: from lines to flat ids and row splits, as `text.wordpiece.LineTokenizer`.
+
+    Raises: `InputError` as `corpus.documents`.
+    """
+    texts, smallest = {split: [] for split in SPLITS}, 1.0
+    for piece in unit.pieces:
+        for lines in documents(piece, text_field=recipe.text_field, document=recipe.document):
+            share = document_share(lines)
+            smallest = min(smallest, share)
+            texts["held_out" if share < recipe.held_out else "train"].append(lines)
+    record = {"key": unit_key(unit, recipe), "bytes": unit.size, "smallest_share": smallest, "splits": {}}
+    for number, split in enumerate(SPLITS):
+        ids, line_splits, document_splits = _tokens(texts[split], tokenize)
+        stream = (recipe.seed, unit.number, number)
+        examples = pack(ids, line_splits, document_splits, recipe, stream)
+        path = folder / part_name(unit.number, split)
+        order = keys(len(examples), *stream, _ORDER)
+        write_part(path, examples, order, vocabulary_size=recipe.vocabulary_size)
+        record["splits"][split] = {
+            "documents": len(texts[split]),
+            "corpus_tokens": len(ids),
+            "examples": len(examples),
+            "sha256": file_sha256(path),
+        }
+    _write_record(folder / f"{unit.number:06}.json", record)
+    return record
+
+
+def finished_unit(unit: Unit, recipe: Recipe, folder: Path) -> dict | None:
+    """The record of a unit done before, from the same text by the same recipe, if its parts are whole."""
+    record = _read_record(folder / f"{unit.number:06}.json")
+    if record is None or record["key"] != unit_key(unit, recipe):
+        return None
+    for split in SPLITS:
+        path = folder / part_name(unit.number, split)
+        if not path.is_file() or file_sha256(path) != record["splits"][split]["sha256"]:
+            return None
+    return record
+
+
+def pack(ids, line_splits, document_splits, recipe: Recipe, stream: tuple[int, ...]) -> Examples:
+    if recipe.cross_documents:
+        document_splits = document_splits[[0, -1]]
+    if recipe.packing == "original":
+        random = Random(int(keys(1, *stream, _PACKING)[0]))
+        return pack_original(ids, line_splits, document_splits, length=recipe.length, random=random)
+    return pack_lossless(ids, line_splits, document_splits, length=recipe.length, stream=(*stream, _PACKING))
+
+
+def document_share(lines: Sequence[str]) -> float:
+    """A document's place in [0, 1), from its text alone, so that it is held out of every data set or of none."""
+    digest = hashlib.blake2b("\n".join(lines).encode("utf-8"), digest_size=7).digest()
+    return int.from_bytes(digest, "big") / 2**56
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """A shard to be written: the examples of `split` whose keys are in `first` .. `last`.
+
+    `source` is a hash of the parts' contents; `units` is their number.
+    """
+
+    name: str
+    split: str
+    first: int
+    last: int
+    units: int
+    source: str
+
+
+def write_shard(job: ShardJob, recipe: Recipe, parts: Path, folder: Path) -> dict:
+    """Writes a shard into `folder` from the parts in the folder `parts`, and returns its record."""
+    paths = [parts / part_name(number, job.split) for number in range(job.units)]
+    examples = gather(paths, job.first, job.last, vocabulary_size=recipe.vocabulary_size)
+    starts = np.concatenate([[0], np.cumsum(examples.total)])
+    digest, size = hashlib.sha256(), 0
+    aside = folder / f".{job.name}.{os.getpid()}"
+    with open(aside, "wb") as file:
+        for at in range(0, len(examples), _BLOCK):
+            stop = min(at + _BLOCK, len(examples))
+            block = Examples(
+                examples.ids[starts[at] : starts[stop]], examples.first[at:stop], examples.total[at:stop]
+            )
+            rows = assemble(
+                block, length=recipe.length, cls_id=recipe.cls_id, sep_id=recipe.sep_id, pad_id=recipe.pad_id
+            )
+            data = b"".join(map(frame, encode(rows)))
+            digest.update(data)
+            size += file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, folder / job.name)
+    record = {
+        "key": job.source,
+        "name": job.name,
+        "split": job.split,
+        "examples": len(examples),
+        "tokens": len(examples.ids),
+        "bytes": size,
+        "sha256": digest.hexdigest(),
+        "lengths": np.bincount(examples.real, minlength=recipe.length + 1).tolist(),
+    }
+    _write_record(parts / f"{job.name}.json", record)
+    return record
+
+
+def finished_shard(job: ShardJob, parts: Path, folder: Path) -> dict | None:
+    """The record of a shard that was written before, from the same parts, and is whole."""
+    record = _read_record(parts / f"{job.name}.json")
+    path = folder / job.name
+    if record is None or record["key"] != job.source or not path.is_file():
+        return None
+    return record if file_sha256(path) == record["sha256"] else None
+
+
+def file_sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def part_name(number: int, split: str) -> str:
+    return f"{number:06}.{split}"
+
+
+def unit_key(unit: Unit, recipe: Recipe) -> str:
+    digest = hashlib.sha256(f"{recipe.key} {unit.number}".encode())
+    for piece in unit.pieces:
+        digest.update(f" {piece.is_jsonl} {len(piece.data)} ".encode())
+        digest.update(piece.data)
+    return digest.hexdigest()
+
+
+def _tokens(texts, tokenize):
+    """All lines of `texts` (documents) as flat ids, row splits of lines in ids, and of documents in lines."""
+    lines = [line for text in texts for line in text]
+    document_splits = np.concatenate([[0], np.cumsum([len(text) for text in texts], dtype=np.int64)])
+    pieces, splits = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)]
+    for at in range(0, len(lines), _LINES):
+        ids, line_splits = tokenize(lines[at : at + _LINES])
+        splits.append(line_splits[1:] + splits[-1][-1])
+        pieces.append(ids)
+    return np.concatenate(pieces), np.concatenate(splits), document_splits
+
+
+def _write_record(path: Path, record: dict) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(record), "utf-8")
+    os.replace(aside, path)
+
+
+def _read_record(path: Path) -> dict | None:
+    """None where there is none, or half of one: a machine that stopped may leave an empty file behind."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None

@@ -1,0 +1,159 @@
+"""One optimizer step: rows of the batch -> loss and gradients -> sum over replicas -> clip -> AdamW."""
+
+import tensorflow as tf
+
+from electra_tf.models.encoder import named_variables
+from electra_tf.optimizers.adamw import AdamW, bias_scales, clip_scale, global_norm, update
+from electra_tf.optimizers.schedules import Schedule
+from electra_tf.pretraining import electra
+from electra_tf.pretraining.randomness import seed_of
+from electra_tf.training.compilation import compile_towers, island
+
+
+class Step:
+    """What training changes, and how.
+
+    Args:
+        model: an `Electra`; it and this object are made under the strategy's scope.
+        rule, schedule: optimizer and learning rate.
+        special_ids: of the vocabulary.
+        run_seed: all randomness is a function of it and the step.
+        compiler: see `compilation`.
+        micro_batches: parts of a replica's rows whose gradients are added up before the update.
+        observe: what to report of some rows, `f(batch, drawn, outputs) -> dict`, added up over all rows.
+
+    Attributes:
+        weights, m, v: variables by name. step: int64, number of finished steps.
+    """
+
+    def __init__(
+        self,
+        model: electra.Electra,
+        rule: AdamW,
+        schedule: Schedule,
+        special_ids: electra.SpecialIds,
+        run_seed: int,
+        compiler: str = "graph",
+        micro_batches: int = 1,
+        observe=electra.measure,
+    ):
+        self.model, self.rule, self.schedule, self.special_ids = model, rule, schedule, special_ids
+        self.run_seed, self.micro_batches, self.observe = run_seed, micro_batches, observe
+        self.weights = {name: v.value for name, v in named_variables(model).items()}
+        self.m = {name: _slot(w, f"adam_m/{name}") for name, w in self.weights.items()}
+        self.v = {name: _slot(w, f"adam_v/{name}") for name, w in self.weights.items()}
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+
+        compiled = island if compiler in ("islands", "xla") else lambda function: function
+        self._update = compiled(lambda *tensors: update(self.rule, *tensors))
+        self._part = island(self._part_gradients) if compiler == "xla" else self._part_gradients
+        if compiler == "islands":
+            compile_towers(model)
+
+    def __call__(self, batch, apply=True):
+        """One step, in replica context. With `apply` false the state stays as it is.
+
+        Args:
+            batch: `input_ids`, `input_mask`, `segment_ids`, int32 [global B, T], the same on every replica.
+            apply: bool tensor.
+
+        Returns: sums over the global batch of `observe`, and the gradient's norms, a dictionary of tensors.
+        """
+        gradients, observed = sum_over_replicas(self.gradients(batch))
+        observed |= self.norms(gradients)
+        tf.cond(tf.convert_to_tensor(apply), lambda: self.apply_gradients(gradients), lambda: False)
+        return observed
+
+    def gradients(self, batch, fed=None):
+        """Gradients of the global batch's loss with respect to this replica's rows, not yet added up.
+
+        Args:
+            batch: the whole global batch; every replica is given it and takes its rows.
+            fed: (Draw, corrupted input ids) of the global batch, instead of drawing and sampling.
+
+        Returns: (gradients by name, observed).
+        """
+        context = tf.distribute.get_replica_context()
+        replicas, replica = context.num_replicas_in_sync, tf.cast(context.replica_id_in_sync_group, tf.int32)
+        rows = batch["input_ids"].shape[0] // (replicas * self.micro_batches)
+        drawn = fed[0] if fed else self.draw(batch)
+        tensors = (batch, drawn, fed[1]) if fed else (batch, drawn)
+        total = self.normalisers(batch, drawn, replica, replicas)
+        seed = seed_of(self.run_seed, "dropout", self.step)
+
+        def part(index):
+            first = (replica * self.micro_batches + index) * rows
+            return self._part(_rows(tensors, first, rows), total, tf.concat([seed, [first]], 0))
+
+        def add(index, added):
+            return index + 1, tf.nest.map_structure(tf.add, added, part(index))
+
+        added = part(tf.constant(0))
+        if self.micro_batches > 1:
+            _, added = tf.while_loop(lambda i, _: i < self.micro_batches, add, (tf.constant(1), added))
+        return added
+
+    def draw(self, batch):
+        """Masks and numbers of the global batch at this step."""
+        return electra.draw(batch, self.run_seed, self.step, self.model.config, self.special_ids)
+
+    def normalisers(self, batch, drawn, replica, replicas):
+        """Of the global batch; with `compat.normalise_per_replica`, such that the mean of local means results."""
+        if not self.model.config.compat.normalise_per_replica:
+            return electra.normalisers(batch, drawn)
+        rows = batch["input_ids"].shape[0] // replicas
+        local = electra.normalisers(*_rows((batch, drawn), replica * rows, rows))
+        return electra.Normalisers(*(total * replicas for total in local))
+
+    def _part_gradients(self, rows, total, seed):
+        batch, drawn, *fed = rows
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(list(self.weights.values()))
+            loss, outputs = electra.electra_loss(self.model, batch, drawn, total, seed, True, *fed)
+        gradients = tape.gradient(loss, self.weights, unconnected_gradients="zero")
+        gradients = {name: tf.convert_to_tensor(g) for name, g in gradients.items()}
+        return gradients, self.observe(batch, drawn, outputs)
+
+    def norms(self, gradients) -> dict:
+        """Global norms: of everything, and of each tower (what both share counts with the discriminator)."""
+        generator = [g for name, g in gradients.items() if name.startswith(("generator/", "masked_lm/"))]
+        rest = [g for name, g in gradients.items() if not name.startswith(("generator/", "masked_lm/"))]
+        ours, theirs = global_norm(generator), global_norm(rest)
+        whole = tf.sqrt(tf.square(ours) + tf.square(theirs))
+        return {"grad_norm": whole, "generator_grad_norm": ours, "discriminator_grad_norm": theirs}
+
+    def apply_gradients(self, gradients):
+        """Clips by the global norm, updates every weight and counts the step."""
+        scale = clip_scale(self.norms(gradients)["grad_norm"], self.rule.clip_norm)
+        rate, scales = self.schedule(self.step), bias_scales(self.rule, self.step)
+        for name, gradient in gradients.items():
+            state = (self.weights[name], self.m[name], self.v[name])
+            w, m, v = (tf.convert_to_tensor(s) for s in state)
+            decay = tf.constant(self.rule.decay_of(name))
+            for variable, value in zip(
+                state, self._update(w, gradient, scale, m, v, rate, decay, *scales), strict=True
+            ):
+                variable.assign(value)
+        self.step.assign_add(1)
+        return True
+
+
+def _slot(weight, name):
+    return tf.Variable(tf.zeros(weight.shape), trainable=False, name=name)
+
+
+def _rows(tensors, first, rows):
+    """Rows `first .. first + rows - 1` of every tensor, with a static shape."""
+
+    def take(x):
+        return tf.slice(x, [first, *[0] * (len(x.shape) - 1)], [rows, *x.shape[1:]])
+
+    return tf.nest.map_structure(take, tensors)
+
+
+def sum_over_replicas(tensors):
+    """The sum of every tensor over the replicas, in replica context."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return tensors
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
