@@ -27,6 +27,7 @@ from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.pretraining.electra import Draw, Electra, ElectraConfig, SpecialIds
 from electra_tf.pretraining.masking import Masked
+from electra_tf.training.strategy import make_strategy
 from electra_tf.training.step import Step, sum_over_replicas
 
 # Limits of the recording's README: (at step 0, over the whole run).
@@ -56,8 +57,11 @@ class Recording:
         with np.load(self.folder / "steps.npz") as arrays:
             self.arrays = dict(arrays)
         flags = self.flags = self.config["flags"]
-        if not flags["electra_objective"] or not flags["untied_generator"] or flags["uniform_generator"] or (
-            flags["two_tower_generator"] or flags["electric_objective"]
+        if (
+            not flags["electra_objective"]
+            or not flags["untied_generator"]
+            or flags["uniform_generator"]
+            or (flags["two_tower_generator"] or flags["electric_objective"])
         ):
             sys.exit(f"{self.folder}: only ELECTRA with a generator of its own can be replayed")
         untied = flags["untied_generator_embeddings"]
@@ -115,8 +119,7 @@ class Recording:
 
 def replay(recording: Recording, compiler: str, devices: int) -> list[tuple]:
     """Rows (quantity, difference at step 0, largest difference, limit at step 0, limit)."""
-    names = [f"/cpu:{i}" for i in range(devices)]
-    strategy = tf.distribute.MirroredStrategy(names) if devices > 1 else tf.distribute.get_strategy()
+    strategy = make_strategy("mirrored", devices) if devices > 1 else make_strategy("one")
     with strategy.scope():
         model = Electra(recording.electra)
         step = Step(
@@ -160,7 +163,9 @@ def compare(recording, number, outputs, norm, rate, worst):
     suffix = "onehot_" if recording.sparse else ""
     config = recording.electra
     mlm, disc = (float(sum(outputs[name])) for name in ("mlm_loss", "disc_loss"))
-    joined = {name: np.concatenate([r.numpy() for r in parts]) for name, parts in outputs.items() if parts[0].ndim}
+    joined = {
+        name: np.concatenate([r.numpy() for r in parts]) for name, parts in outputs.items() if parts[0].ndim
+    }
 
     def note(quantity, ours, theirs, relative=False):
         difference = np.abs(np.float64(ours) - np.float64(theirs))
@@ -181,7 +186,9 @@ def compare(recording, number, outputs, norm, rate, worst):
         note("losses, relative", disc, arrays["disc_loss"][number], relative=True)
         note("logits", joined["disc_logits"], arrays["disc_logits"][number])
         weights = arrays["masked_lm_weights"][number]
-        note("logits", joined["mlm_position_loss"] * weights, arrays["mlm_per_position_loss"][number] * weights)
+        note(
+            "logits", joined["mlm_position_loss"] * weights, arrays["mlm_per_position_loss"][number] * weights
+        )
     for at, name in ((0, "mlm_logits_first"), (len(recording) - 1, "mlm_logits_last")):
         if number == at and (at == 0 or not recording.sparse):
             note("logits", joined["mlm_logits"], arrays[name])
@@ -191,7 +198,9 @@ def compare_final(recording, step):
     """Rows of the final weights and Adam slots, compared variable by variable under the original's names."""
     weights, m, v = recording.checkpoint("final")
     table = joint_tensors(
-        vars(recording.electra.discriminator), vars(recording.electra.generator), recording.electra.embedding_sharing
+        vars(recording.electra.discriminator),
+        vars(recording.electra.generator),
+        recording.electra.embedding_sharing,
     )
     theirs = [translate(tensors, table, "ours", "tf1") for tensors in (weights, m, v)]
     ours = [
@@ -221,7 +230,9 @@ def report(rows) -> bool:
         within = largest <= limit and (first is None or first <= first_limit)
         good &= within
         first, first_limit = ("" if x is None else f"{x:.1e}" for x in (first, first_limit))
-        print(f"{name:28} {first:>9} {first_limit:>9} {largest:>10.1e} {limit:>9.0e}{'' if within else '  <-- exceeded'}")
+        print(
+            f"{name:28} {first:>9} {first_limit:>9} {largest:>10.1e} {limit:>9.0e}{'' if within else '  <-- exceeded'}"
+        )
     return good
 
 

@@ -28,7 +28,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "alphabet_limit",
         None,
-        "Keep only so many characters; by default the 1000 most frequent, or those that are 99.999 % of the text.",
+        "Keep so many characters; by default the 1000 most frequent, or those that are 99.999 % of the text.",
         lower_bound=1,
     )
     flags.DEFINE_integer("unused", 0, "Reserve so many [unusedN] entries.", lower_bound=0)

@@ -1,4 +1,4 @@
-"""What is at a path: a run, a model, a data set or a vocabulary, told from what is there and not from its name."""
+"""What is at a path: a run, a model, a data set or a vocabulary, told from what is there."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def recognise(path) -> str:
     raise InputError(
         found,
         where=path,
-        expected="a run directory (run.json), a data set (manifest.json), a Hugging Face folder (config.json and "
-        f"{WEIGHTS}), a TF-V1 checkpoint (PREFIX.index) or a vocabulary (vocab.txt)",
+        expected="a run directory (run.json), a data set (manifest.json), a Hugging Face folder "
+        f"({CONFIG} and {WEIGHTS}), a TF-V1 checkpoint (PREFIX.index) or a vocabulary (vocab.txt)",
         remedy="check the path; the model of a hub must have been downloaded",
     )

@@ -20,7 +20,7 @@ _PARTS = ("query", "key", "value")
 _AXES = {"V": "vocab_size", "E": "embedding_size", "P": "max_position_embeddings", "S": "type_vocab_size"}
 _AXES |= {"H": "hidden_size", "I": "intermediate_size", "1": 1}
 
-# The tensors of a row of each kind: the ending of their names in each world, and how many of the last axes they have.
+# The tensors of a row of each kind: endings of their names in each world, and how many of the axes they have.
 _KINDS = {
     "table": [("/embeddings", "", ".weight", 2)],
     "dense": [("/kernel", "/kernel", ".weight", 2), ("/bias", "/bias", ".bias", 1)],
@@ -123,8 +123,8 @@ ELECTRA = Architecture(
     },
 )
 
-# Google's ALBERT has one tower, with the masked-LM head. No published format has an ALBERT with a replaced-token
-# head: ours keeps the names that ELECTRA's has.
+# Google's ALBERT has one tower, with the masked-LM head. No published format has an ALBERT with a head for
+# replaced tokens: it keeps ELECTRA's names.
 ALBERT = Architecture(
     towers={
         "discriminator": ("discriminator", "bert", "albert"),
@@ -220,7 +220,7 @@ def joint_tensors(discriminator: Mapping, generator: Mapping | None, sharing: st
 
 
 def templates(architecture: Architecture, tower: str, blocks: int, inner: int = 1) -> Iterator[Tensor]:
-    """Every weight that a tower of so many blocks can have, `inner` of them a group; its axes are field names."""
+    """Every weight a tower of so many blocks can have, `inner` of them a group; axes are field names."""
     prefixes = [name + sep for name, sep in zip(architecture.towers[tower], _SEPARATORS, strict=True)]
     for row in architecture.encoder:
         yield from _tensors(row, prefixes)

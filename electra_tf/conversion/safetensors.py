@@ -1,4 +1,4 @@
-"""The safetensors format: a JSON header with names, types, shapes and places, then the bytes of every tensor."""
+"""The safetensors format: a JSON header with types, shapes and places, then the bytes of each tensor."""
 
 import hashlib
 import json
@@ -36,8 +36,8 @@ class Entry(NamedTuple):
 def read_header(path) -> dict[str, Entry]:
     """Every tensor of a file, by name; its data stay unread.
 
-    Raises: `CheckpointError` when the file cannot be read, is cut short, or its header contradicts itself or the size
-    of the file.
+    Raises: `CheckpointError` when the file cannot be read, is cut short, or its header contradicts itself
+    or the file's size.
     """
     return _read_header(path)[0]
 
@@ -54,9 +54,10 @@ def read_tensors(path) -> dict[str, np.ndarray]:
 
 
 def write_tensors(path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None):
-    """Writes a file, one tensor after another, so that no second copy of them is held; the bytes follow from the input.
+    """Writes a file, one tensor after another, so that no second copy of them is held.
 
-    Returns: (size in bytes, SHA-256 in hexadecimal) of the file, which has reached the disk. An `OSError` is passed on.
+    The same tensors give the same bytes. Returns: (size in bytes, SHA-256 in hexadecimal) of the file, which
+    has reached the disk then. An `OSError` is passed on.
     """
     header, place = {"__metadata__": dict(metadata)} if metadata else {}, 0
     for name in sorted(tensors):
@@ -126,7 +127,7 @@ def _check(entries, size, path):
         if entry.begin != place or entry.end != place + expected:
             raise _damaged(
                 path,
-                f"{name}, {entry.dtype} {list(entry.shape)}, is said to be at bytes {entry.begin} to {entry.end}",
+                f"{name} of {entry.dtype} {list(entry.shape)} should be at bytes {entry.begin}-{entry.end}",
             )
         place = entry.end
     if place != size:

@@ -52,15 +52,15 @@ def read_tf1(path, discriminator: Mapping | None = None, generator: Mapping | No
 
     Args:
         path: its prefix, its index file, or a folder that holds one.
-        discriminator, generator: fields of each tower's `EncoderConfig` that tensors do not tell. Without them heads
-            are `max(1, hidden_size // 64)`, as the original sets them, and all else is at its default.
+        discriminator, generator: fields of each tower's `EncoderConfig` that tensors do not tell. Without
+            them heads are `max(1, hidden_size // 64)`, as the original sets them, and the rest is default.
 
-    Raises: `CheckpointError` for files that are damaged, tensors that do not fit, fields that contradict them, and
-    other models of that code.
+    Raises: `CheckpointError` for files that are damaged, tensors that do not fit, fields that contradict
+    them, and other models of that code.
     """
     prefix = find_prefix(path)
     tensors = _read_tensors(prefix)
-    weights = {name: array for name, array in tensors.items() if not _IGNORED.fullmatch(name)}
+    weights = {name: array for name, array in tensors.items() if is_weight(name)}
     fields, generator_fields, sharing = layout(
         {name: array.shape for name, array in weights.items()}, "tf1", prefix
     )
@@ -88,8 +88,8 @@ def from_tf1(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def to_tf1(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The original's weights from ours, the inverse of `from_tf1`.
 
-    Raises: `CheckpointError` for tensors that do not fit, and for towers that share the word table alone, which the
-    original has no names for.
+    Raises: `CheckpointError` for tensors that do not fit, and for towers that share the word table alone,
+    which the original has no names for.
     """
     return translate(weights, _table(weights, "ours"), "ours", "tf1")
 
@@ -99,7 +99,7 @@ def _table(tensors, world) -> list[Tensor]:
 
 
 def layout(shapes: Mapping[str, tuple], world: str, where=None) -> tuple[dict, dict | None, str]:
-    """(fields of the discriminator, fields of the generator or None, sharing) of a model with tensors of such shapes.
+    """(discriminator's fields, generator's or None, sharing) of a model with tensors of such shapes.
 
     Raises: `CheckpointError` where these are not the tensors of a discriminator with or without a generator.
     """
@@ -118,7 +118,7 @@ def layout(shapes: Mapping[str, tuple], world: str, where=None) -> tuple[dict, d
             raise CheckpointError(
                 "the towers share the word table alone",
                 where=where,
-                expected="embeddings shared whole or not at all: a TF-V1 checkpoint has no names for the rest",
+                expected="embeddings shared whole or not at all: TF-V1 has no names for the rest",
                 remedy="export each tower as a Hugging Face folder",
             )
     else:
@@ -181,18 +181,29 @@ def find_prefix(path) -> Path:
     )
 
 
+def is_weight(name: str) -> bool:
+    """Whether a variable of the original's is a weight, and no slot, step or the like."""
+    return not _IGNORED.fullmatch(name)
+
+
+def read_step(path) -> int | None:
+    """`global_step`, or None where the checkpoint has none. Raises: `CheckpointError`."""
+    step = _read_tensors(find_prefix(path), "global_step").get("global_step")
+    return None if step is None else int(step)
+
+
 def read_shapes(path) -> dict[str, tuple[int, ...]]:
     """The shape of every variable by the original's name; weights stay unread. Raises: `CheckpointError`."""
     prefix = find_prefix(path)
     return {name: tuple(shape) for name, shape in _open(prefix).get_variable_to_shape_map().items()}
 
 
-def _read_tensors(prefix):
-    """Every variable that may matter; a damaged one is recognised by its checksum when it is read."""
+def _read_tensors(prefix, pattern=".*"):
+    """Variables whose names match; a damaged one is recognised by its checksum when it is read."""
     import tensorflow as tf
 
     reader, tensors = _open(prefix), {}
-    for name in sorted(reader.get_variable_to_shape_map()):
+    for name in sorted(filter(re.compile(pattern).fullmatch, reader.get_variable_to_shape_map())):
         try:
             tensors[name] = np.asarray(reader.get_tensor(name))
         except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:

@@ -10,8 +10,8 @@ import numpy as np
 
 from electra_tf.conversion.detect import recognise
 from electra_tf.conversion.names import TOWERS, tower_tensors
-from electra_tf.conversion.transformers_folder import read_folder, tower_weights
-from electra_tf.conversion.translation import translate
+from electra_tf.conversion.transformers_folder import read_folder
+from electra_tf.conversion.translation import tower_weights, translate
 from electra_tf.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def load_tower(path, tower: str = "discriminator", settings: Mapping | None = No
         tower: `discriminator` or `generator`.
         settings: fields of its `EncoderConfig` that a TF-V1 checkpoint does not hold, see `read_tf1`.
 
-    Raises: `CheckpointError` for a damaged or foreign checkpoint and one without this tower, `InputError` where there
-    is nothing to open.
+    Raises: `CheckpointError` for a damaged or foreign checkpoint and one without this tower, `InputError`
+    where there is nothing to open.
     """
     if tower not in TOWERS:
         raise ConfigError(f"there is no tower {tower!r}", expected=f"one of {', '.join(TOWERS)}")
@@ -102,7 +102,7 @@ def load_tower(path, tower: str = "discriminator", settings: Mapping | None = No
 
 
 def load_encoder(path, tower: str = "discriminator", **kwargs) -> "Encoder":
-    """An encoder with the weights of a tower; `path` and errors as `load_tower`, `kwargs` are Keras' (name, dtype)."""
+    """An encoder with a tower's weights; arguments and errors of `load_tower`, `kwargs` are Keras'."""
     return load_tower(path, tower).build_encoder(**kwargs)
 
 

@@ -1,4 +1,4 @@
-"""Tensors from one world of names to another, strictly: each is used exactly once, all that is wrong is listed."""
+"""Tensors from one world of names to another, strictly: each is used once, all that is wrong is listed."""
 
 from collections.abc import Mapping
 
@@ -39,7 +39,7 @@ def translate(
         raise CheckpointError(
             "\n    ".join([f"{len(problems)} tensors do not fit:", *problems]),
             where=where,
-            expected=f"exactly the {sum(len(tensor.names(source)) for tensor in table)} tensors of this model",
+            expected=f"exactly the {sum(len(tensor.names(source)) for tensor in table)} tensors of the model",
             remedy="name the checkpoint of such a model, or correct the configuration beside it",
         )
     return result
@@ -57,6 +57,21 @@ def _reshaped(tensor, parts, source, target):
     if tensor.is_kernel and target == "torch":
         parts = [part.T for part in parts]
     return dict(zip(names, parts, strict=True))
+
+
+def tower_weights(weights: Mapping[str, np.ndarray], tower: str) -> dict[str, np.ndarray]:
+    """One tower and its head out of both; what the generator shares is put under its own name."""
+    prefixes = {
+        "discriminator": ("discriminator/", "replaced_token/"),
+        "generator": ("generator/", "masked_lm/"),
+    }
+    found = {name: array for name, array in weights.items() if name.startswith(prefixes[tower])}
+    if tower == "generator":
+        shared = "discriminator/embeddings/"
+        for name, array in weights.items():
+            if name.startswith(shared):
+                found.setdefault("generator/embeddings/" + name.removeprefix(shared), array)
+    return found
 
 
 def derive_fields(

@@ -1,44 +1,36 @@
 """The builder: text files to a data set of shuffled TFRecords, on one machine.
 
-Two passes (`stages.py`): units of text become parts, parts become shards. Units are cut by position in the input
-and all randomness is a function of the seed, so the bytes do not depend on the number of processes. Beside the
-output stands `<output>.building` until the end; a build that was killed finds there what is done, and goes on. The
-output appears whole, by one rename.
+Two passes (`stages.py`): units of text become parts, parts become shards. Units are cut by position in the
+input and all randomness is a function of the seed, so the bytes do not depend on the number of processes.
+Beside the output stands `<output>.building` until the end; a build that was killed finds there what is done,
+and goes on. The output appears whole, by one rename.
 """
 
 import fcntl
 import hashlib
 import json
 import math
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
-from electra_tf.data.corpus import UNIT_BYTES, Unit, empty_corpus, expand, read_units
-from electra_tf.data.manifest import SPLITS, Manifest, Shard, Split
+from electra_tf.data.corpus import UNIT_BYTES, empty_corpus, expand, read_units
+from electra_tf.data.manifest import SPLITS, VOCAB_FOLDER, Manifest, Shard, Split, describe_tokenizer
 from electra_tf.data.stages import (
     Recipe,
     ShardJob,
     finished_shard,
     finished_unit,
-    line_tokenizer,
     process_unit,
     write_shard,
 )
-from electra_tf.errors import ConfigError, InputError, OutputError
-
-SPECIAL_IDS = ("pad_id", "unk_id", "cls_id", "sep_id", "mask_id")
-BYTES_A_PROCESS = 32_000_000  # of input: for less, another process does not earn its start
+from electra_tf.data.workers import each, worker_pool
+from electra_tf.errors import InputError, OutputError
 
 
 @dataclass(frozen=True)
@@ -82,19 +74,21 @@ def build_data(
 ) -> Manifest:
     """Builds a data set: `manifest.json`, shards, and the vocabulary in `vocab/`, in a new folder.
 
-    The same arguments give the same bytes, for any number of processes. More than one process are started by
-    `spawn`: call this below `if __name__ == "__main__":` then.
+    The same arguments give the same bytes, for any number of processes. They are started by `spawn`: in a
+    script, call this below `if __name__ == "__main__":`.
 
     Args:
         input: files and glob patterns; .txt (or any name), .jsonl, also with .gz or .xz.
         vocab: a tokenizer's folder or file.
         output: a folder that does not exist or is empty.
         length: tokens of an example, with [CLS] and [SEP].
-        processes: at most as many worker processes; 1 works in this process. None: by the cores and the input.
+        processes: worker processes. 0: none; the work is done here, without TensorFlow, several times slower
+            but without their start. None: by the cores and the size of the input.
         seed: of the shuffle, of the choice of segments.
-        held_out: about this share of the documents, chosen by a hash of their text, goes to the split "held_out".
-            Of two documents or more, at least one does, unless this is 0.
-        packing: "lossless" keeps every token; "original" is the packer published with ELECTRA, which drops some.
+        held_out: about this share of the documents, chosen by a hash of their text, goes to the split
+            "held_out". Of two documents or more, at least one does, unless this is 0.
+        packing: "lossless" keeps every token; "original" is the packer published with ELECTRA, which drops
+            some.
         cross_documents: an example may go on into the next document (within a unit).
         document: "blank_line" separates documents, or each "line" is one.
         text_field: of JSON lines, the field that holds the text.
@@ -129,13 +123,13 @@ def build_data(
     try:
         input_bytes = sum(path.stat().st_size for path in paths)
         report = _Reporter(progress, began, input_bytes)
-        with _work_folder(output) as work, _pool(processes, input_bytes, vocab, recipe) as pool:
+        with _work_folder(output) as work, worker_pool(processes, paths, tokenizer) as pool:
             report("start")
-            recipe, units = _process_units(pool, paths, vocab, recipe, work, report)
+            recipe, units = _process_units(pool, paths, recipe, work, report)
             folder = work / recipe.key / "data"
             shards = _write_shards(pool, units, recipe, folder, report)
             manifest = _manifest(recipe, tokenizer, len(paths), units, shards)
-            tokenizer.save(folder / "vocab")
+            tokenizer.save(folder / VOCAB_FOLDER)
             manifest.write(folder)
             _publish(folder, output)
             shutil.rmtree(work)
@@ -148,8 +142,8 @@ def build_data(
     return manifest
 
 
-def _process_units(pool, paths, vocab, recipe, work, report):
-    """The first pass. Returns the recipe, in which `held_out` may have been raised, and the units' records."""
+def _process_units(pool, paths, recipe, work, report):
+    """The first pass. Returns the units' records, and the recipe: its `held_out` may have been raised."""
     folder = work / recipe.key
     folder.mkdir(exist_ok=True)
     records = {}
@@ -163,8 +157,8 @@ def _process_units(pool, paths, vocab, recipe, work, report):
                 records[unit.number] = record
                 report("units", f"unit {unit.number}", kept=True, done=unit.consumed)
 
-    task = partial(_unit_task, recipe=recipe, folder=folder, vocab=str(vocab))
-    for unit, record in _each(pool, task, unfinished()):
+    task = partial(process_unit, recipe=recipe, folder=folder)
+    for unit, record in each(pool, task, unfinished()):
         records[unit.number] = record
         report("units", f"unit {unit.number}", done=unit.consumed, text_bytes=unit.size)
 
@@ -177,7 +171,7 @@ def _process_units(pool, paths, vocab, recipe, work, report):
         # So few documents that none fell below the share: again, with the one that comes nearest.
         smallest = min(unit["smallest_share"] for unit in units)
         recipe = replace(recipe, held_out=math.nextafter(smallest, 1))
-        return _process_units(pool, paths, vocab, recipe, work, report)
+        return _process_units(pool, paths, recipe, work, report)
     return recipe, units
 
 
@@ -202,7 +196,7 @@ def _write_shards(pool, units, recipe, folder, report):
                 report("shards", job.name, kept=True, done=len(records), total=len(jobs))
 
     task = partial(write_shard, recipe=recipe, parts=folder.parent, folder=folder)
-    for job, record in _each(pool, task, unfinished()):
+    for job, record in each(pool, task, unfinished()):
         records[job.name] = record
         report("shards", job.name, done=len(records), total=len(jobs))
     return [records[job.name] for job in jobs]
@@ -242,12 +236,7 @@ def _manifest(recipe, tokenizer, files, units, shards):
         )
     return Manifest(
         length=recipe.length,
-        tokenizer={
-            "fingerprint": tokenizer.fingerprint,
-            "settings": asdict(tokenizer.settings),
-            "vocabulary_size": len(tokenizer),
-            **{name: getattr(tokenizer, name) for name in SPECIAL_IDS},
-        },
+        tokenizer=describe_tokenizer(tokenizer),
         packing={
             name: getattr(recipe, name)
             for name in (
@@ -302,81 +291,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _pool(processes, input_bytes, vocab, recipe) -> Iterator[Executor]:
-    """Workers whose tokenizers are ready."""
-    if processes is None:
-        processes = min(len(os.sched_getaffinity(0)), 1 + input_bytes // BYTES_A_PROCESS)
-    if processes < 1:
-        raise ConfigError(f"processes is {processes}", expected="1 or more")
-    if processes == 1:
-        line_tokenizer(str(vocab), recipe.fingerprint)
-        yield _ThisProcess()
-        return
-    context = multiprocessing.get_context("spawn")
-    arguments = (context.Barrier(processes), str(vocab), recipe.fingerprint)
-    with ProcessPoolExecutor(processes, context, _start_worker, arguments) as pool:
-        try:
-            wait([pool.submit(abs, n) for n in range(processes)])
-            yield pool
-        except BrokenProcessPool as error:
-            raise OutputError(
-                "a worker process ended before its work was done",
-                where=f"processes={processes}",
-                expected="memory of 0.75 GB for each, and in a script a call below `if __name__ == '__main__':`",
-                remedy="run the same command again, with fewer processes: what is finished is not done again",
-            ) from error
-
-
-class _ThisProcess(Executor):
-    """Does what it is given at once."""
-
-    def submit(self, task, /, *args, **kwargs):
-        future = Future()
-        future.set_result(task(*args, **kwargs))
-        return future
-
-
-def _each(pool: Executor, task: Callable, jobs: Iterable) -> Iterator[tuple]:
-    """Pairs of a job and its result, as they are finished; takes a job only when a worker will soon be free."""
-    ahead = getattr(pool, "_max_workers", 0) + 1
-    pending = {}
-    for job in jobs:
-        pending[pool.submit(task, job)] = job
-        if len(pending) > ahead:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                yield pending.pop(future), future.result()
-    while pending:
-        for future in wait(pending, return_when=FIRST_COMPLETED).done:
-            yield pending.pop(future), future.result()
-
-
-def _unit_task(unit: Unit, recipe: Recipe, folder: Path, vocab: str) -> dict:
-    return process_unit(unit, recipe, folder, line_tokenizer(vocab, recipe.fingerprint))
-
-
-def _start_worker(barrier, vocab: str, fingerprint: str) -> None:
-    # An interrupt is the parent's to handle; and where it is killed, its workers follow.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    _one_thread()
-    line_tokenizer(vocab, fingerprint)
-    barrier.wait()
-
-
-def _follow(parent) -> None:
-    parent.join()
-    os._exit(1)
-
-
-def _one_thread() -> None:
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 class _Reporter:

@@ -1,7 +1,7 @@
 """From files to documents: the text of a corpus, in units that do not depend on who works on them.
 
-A document is a list of non-empty lines. Plain text (also .gz, .xz) separates documents by blank lines, or holds
-one a line; JSON lines (.jsonl, also .gz, .xz) hold one an object. The end of a file ends a document.
+A document is a list of non-empty lines. Plain text (also .gz, .xz) separates documents by blank lines, or
+holds one a line; JSON lines (.jsonl, also .gz, .xz) hold one an object. The end of a file ends a document.
 """
 
 import glob

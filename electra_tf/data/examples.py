@@ -1,7 +1,7 @@
 """What a pre-training example is, as arrays and as the bytes of Google's `tf.train.Example`.
 
 Three int64 lists of the same length: `input_ids`, `input_mask` (1 for real tokens), `segment_ids` (1 from B
-on). The bytes are those of deterministic protobuf serialisation, keys sorted and lists packed, made without it.
+on). The bytes are those of deterministic protobuf serialisation (keys sorted, lists packed), made by numpy.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Examples:
 def assemble(
     examples: Examples, *, length: int, cls_id: int, sep_id: int, pad_id: int
 ) -> dict[str, np.ndarray]:
-    """The three features, `[examples, length]`, with special tokens and padding; ids int32, the others uint8."""
+    """The features, `[examples, length]`, with special tokens and padding; ids int32, the others uint8."""
     count, first, total = len(examples), examples.first, examples.total
     row = np.repeat(np.arange(count), total)
     place = np.arange(len(row)) - np.repeat(np.cumsum(total) - total, total)

@@ -7,41 +7,46 @@ from pathlib import Path
 from electra_tf.errors import DataError
 
 FILE_NAME = "manifest.json"
+VOCAB_FOLDER = "vocab"
 FORMAT_VERSION = 1
 SPLITS = ("train", "held_out")
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A TFRecord file. `tokens` counts the text's tokens, without special ones; `sha256` is of the whole file."""
+    """A TFRecord file. `tokens` counts those of the text, without special ones; `sha256` is of the file.
+
+    `tokens` and `sha256` are None for records made elsewhere.
+    """
 
     name: str
     split: str
     examples: int
-    tokens: int
+    tokens: int | None
     bytes: int
-    sha256: str
+    sha256: str | None
 
 
 @dataclass(frozen=True)
 class Split:
-    """Counts of one split.
+    """Counts of one split; of records made elsewhere, only the examples are known.
 
     Attributes:
-        documents: documents that went into it.
-        examples: examples made of them.
+        examples: their number.
+        documents: documents they were made of.
         corpus_tokens: tokens the documents have.
-        tokens: tokens in the examples, without special ones; less than `corpus_tokens` where the packer drops some.
+        tokens: tokens in the examples, without special ones; less than `corpus_tokens` where the packer drops
+            some.
         fill_rate: share of positions that are not padding.
         lengths: `[length + 1]`, how many examples have 0, 1, 2, ... real tokens, special ones included.
     """
 
-    documents: int
     examples: int
-    corpus_tokens: int
-    tokens: int
-    fill_rate: float
-    lengths: list[int]
+    documents: int | None = None
+    corpus_tokens: int | None = None
+    tokens: int | None = None
+    fill_rate: float | None = None
+    lengths: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,16 @@ class Manifest:
         with open(folder / FILE_NAME, "w", encoding="utf-8") as file:
             json.dump(asdict(self), file, indent=2, sort_keys=True)
             file.write("\n")
+
+
+def describe_tokenizer(tokenizer) -> dict:
+    """What `Manifest.tokenizer` holds."""
+    return {
+        "fingerprint": tokenizer.fingerprint,
+        "settings": asdict(tokenizer.settings),
+        "vocabulary_size": len(tokenizer),
+        **{name: getattr(tokenizer, name) for name in ("pad_id", "unk_id", "cls_id", "sep_id", "mask_id")},
+    }
 
 
 def read_manifest(folder: str | Path) -> Manifest:
@@ -108,8 +123,8 @@ def check_vocabulary(manifest: Manifest, tokenizer, where=None) -> None:
     made_with = manifest.tokenizer["fingerprint"]
     if made_with != tokenizer.fingerprint:
         raise DataError(
-            f"the vocabulary {tokenizer.fingerprint[:12]} ({len(tokenizer):,} tokens) does not match the data",
+            f"this vocabulary ({len(tokenizer):,} tokens, {tokenizer.fingerprint[:12]}) is not that of the data",
             where=where,
-            expected=f"{made_with[:12]} ({manifest.tokenizer['vocabulary_size']:,} tokens), as the data were built",
+            expected=f"{manifest.tokenizer['vocabulary_size']:,} tokens, {made_with[:12]}",
             remedy="use the vocabulary kept in the data folder, or build the data again with this one",
         )

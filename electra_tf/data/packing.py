@@ -21,10 +21,10 @@ def pack_lossless(
 ) -> Examples:
     """Keeps every token, in order, in at most 1 % more than the fewest examples, and joins no documents.
 
-    The fewest are `ceil(tokens / (length - 2))` for each document: all of one segment, all but the last full. A
-    second segment costs one token of room, for its [SEP]. So examples draw whether they have one, and it is
-    granted as far as the last example of the document has room to spare. Documents that lack most of that room
-    get one example more, as long as all such examples together stay within 1 %.
+    The fewest are `ceil(tokens / (length - 2))` for each document: all of one segment, all but the last full.
+    A second segment costs one token of room, for its [SEP]. So examples draw whether they have one, and it is
+    granted as far as the last example of the document has room to spare. Documents that lack most of that
+    room get one example more, as long as all such examples together stay within 1 %.
 
     A and B are parted at the line end nearest to the middle, by the original's rule; inside a line where the
     example holds no line end.
@@ -72,7 +72,7 @@ def _examples_per_document(tokens, room):
 
 
 def _middle(lines, begin, end, target, stream):
-    """The original's choice: the last line end before `target` tokens or, at even odds, the first one after."""
+    """As the original: the last line end before `target` tokens or, at even odds, the first one after."""
     limit = np.minimum(begin + target, end)
     at = np.searchsorted(lines, limit, side="left")
     below, above = lines[at - 1], lines[at]

@@ -1,7 +1,7 @@
 """What the builder keeps between its two passes: the examples of one unit, in the order of random keys.
 
-Keys are uniform, so the examples of a shard, a range of keys, are one slice of every part: a shard is gathered
-without reading more than itself, and its order is a global shuffle.
+Keys are uniform, so the examples of a shard, a range of keys, are one slice of every part: a shard is
+gathered without reading more than itself, and its order is a global shuffle.
 """
 
 import os
@@ -32,16 +32,15 @@ def write_part(path: Path, examples: Examples, keys: np.ndarray, *, vocabulary_s
 
 
 def gather(parts: Sequence[Path], first: int, last: int, *, vocabulary_size: int) -> Examples:
-    """The examples of all parts whose keys are in `first` .. `last`, inclusive, in the order of their keys."""
+    """The examples of all parts with keys from `first` to `last`, inclusive, in the order of their keys."""
     slices = [_read(part, first, last, _id_type(vocabulary_size)) for part in parts]
     columns = np.concatenate([columns for columns, _, _ in slices])
     total = np.concatenate([total for _, total, _ in slices])
     ids = np.concatenate([ids for _, _, ids in slices])
     order = np.argsort(columns["key"], kind="stable")
     starts = (np.cumsum(total) - total)[order]
-    return Examples(
-        ids[_ranges(starts, total[order])], columns["first"][order].astype(np.int64), total[order]
-    )
+    ids = ids[_ranges(starts, total[order])]
+    return Examples(ids, columns["first"][order].astype(np.int64), total[order])
 
 
 def _read(path, first, last, id_type):

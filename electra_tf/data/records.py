@@ -19,8 +19,8 @@ def frame(record: bytes) -> bytes:
 def read_records(path: str | Path) -> Iterator[bytes]:
     """The records of a file, each verified.
 
-    Raises: `InputError` for a file that cannot be read, `DataError` that names the first damaged record: its file,
-    its number from 0, its byte offset.
+    Raises: `InputError` for a file that cannot be read, `DataError` that names the first damaged record: its
+    file, its number from 0, its byte offset.
     """
     try:
         with open(path, "rb") as file:

@@ -1,20 +1,20 @@
 """Randomness as a function: integers hashed from a seed and the names of what is drawn for.
 
-Nothing is drawn from a generator with a state, so an order or a choice depends on nothing but these integers: not
-on who computes it, when, or with which library version.
+Nothing is drawn from a generator with a state, so an order or a choice depends on nothing but these integers:
+not on who computes it, when, or with which library version.
 """
 
 import numpy as np
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_GOLDEN = 0x9E3779B97F4A7C15
 
 
 def keys(count: int, *stream: int) -> np.ndarray:
     """`count` uniform uint64 keys of the stream that integers name, such as (seed, unit, purpose)."""
     state = np.zeros(1, np.uint64)
     for name in stream:
-        state = _mix(state + _GOLDEN * np.uint64(name % 2**64) + _GOLDEN)
-    return _mix(state + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64))
+        state = _mix(state + np.uint64(_GOLDEN * (name + 1) % 2**64))
+    return _mix(state + np.uint64(_GOLDEN) * np.arange(1, count + 1, dtype=np.uint64))
 
 
 def uniform(count: int, *stream: int) -> np.ndarray:

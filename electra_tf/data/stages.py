@@ -1,15 +1,14 @@
 """The two passes of the builder, as functions that any process may run: a unit to parts, parts to a shard.
 
-Their output depends on their arguments alone. Each writes files whole, and last of all a record of what it did,
-by which a later build knows that it need not be done again.
+Their output depends on their arguments alone. Each writes files whole, and last of all a record of what it
+did, by which a later build knows that it need not be done again.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from random import Random
 
@@ -22,6 +21,7 @@ from electra_tf.data.packing import pack_lossless, pack_original
 from electra_tf.data.parts import gather, write_part
 from electra_tf.data.records import frame
 from electra_tf.data.shuffling import keys
+from electra_tf.data.workers import tokenize
 from electra_tf.errors import ConfigError
 
 PACKERS = ("lossless", "original")
@@ -80,20 +80,8 @@ class Recipe:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-@lru_cache(maxsize=1)
-def line_tokenizer(vocab: str, fingerprint: str):
-    """The tokenizer of a process, made once. `fingerprint` tells vocabularies apart that stand at one place."""
-    from electra_tf.text.tokenizer import Tokenizer
-    from electra_tf.text.wordpiece import LineTokenizer
-
-    return LineTokenizer(Tokenizer.from_pretrained(vocab))
-
-
-def process_unit(unit: Unit, recipe: Recipe, folder: Path, tokenize: Callable) -> dict:
+def process_unit(unit: Unit, recipe: Recipe, folder: Path) -> dict:
     """Writes the parts of a unit into `folder` and returns its record.
-
-    Args:
-        tokenize: from lines to flat ids and row splits, as `text.wordpiece.LineTokenizer`.
 
     Raises: `InputError` as `corpus.documents`.
     """
@@ -105,7 +93,7 @@ def process_unit(unit: Unit, recipe: Recipe, folder: Path, tokenize: Callable) -
             texts["held_out" if share < recipe.held_out else "train"].append(lines)
     record = {"key": unit_key(unit, recipe), "bytes": unit.size, "smallest_share": smallest, "splits": {}}
     for number, split in enumerate(SPLITS):
-        ids, line_splits, document_splits = _tokens(texts[split], tokenize)
+        ids, line_splits, document_splits = _tokens(texts[split])
         stream = (recipe.seed, unit.number, number)
         examples = pack(ids, line_splits, document_splits, recipe, stream)
         path = folder / part_name(unit.number, split)
@@ -143,7 +131,7 @@ def pack(ids, line_splits, document_splits, recipe: Recipe, stream: tuple[int, .
 
 
 def document_share(lines: Sequence[str]) -> float:
-    """A document's place in [0, 1), from its text alone, so that it is held out of every data set or of none."""
+    """A document's place in [0, 1), from its text alone: it is held out of every data set, or of none."""
     digest = hashlib.blake2b("\n".join(lines).encode("utf-8"), digest_size=7).digest()
     return int.from_bytes(digest, "big") / 2**56
 
@@ -225,7 +213,7 @@ def unit_key(unit: Unit, recipe: Recipe) -> str:
     return digest.hexdigest()
 
 
-def _tokens(texts, tokenize):
+def _tokens(texts):
     """All lines of `texts` (documents) as flat ids, row splits of lines in ids, and of documents in lines."""
     lines = [line for text in texts for line in text]
     document_splits = np.concatenate([[0], np.cumsum([len(text) for text in texts], dtype=np.int64)])

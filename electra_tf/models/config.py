@@ -66,7 +66,9 @@ class EncoderConfig:
 
     def _reject(self, name, expected):
         raise ConfigError(
-            f"{name} is {getattr(self, name)!r}", where=f"encoder configuration, field {name}", expected=expected
+            f"{name} is {getattr(self, name)!r}",
+            where=f"encoder configuration, field {name}",
+            expected=expected,
         )
 
     def replace(self, **changes) -> "EncoderConfig":

@@ -30,7 +30,12 @@ class Encoder(keras.Model):
     """
 
     def __init__(
-        self, config, embeddings: Embeddings | None = None, word: Table | None = None, name="encoder", **kwargs
+        self,
+        config,
+        embeddings: Embeddings | None = None,
+        word: Table | None = None,
+        name="encoder",
+        **kwargs,
     ):
         super().__init__(name=name, **kwargs)
         self.config = c = config if isinstance(config, EncoderConfig) else EncoderConfig.from_dict(config)
@@ -50,7 +55,9 @@ class Encoder(keras.Model):
         self.projection = None
         if c.embedding_size != c.hidden_size:
             # ELECTRA's original leaves this layer at its library's default, Glorot; ALBERT's does not.
-            initializer = "glorot_uniform" if c.model_type == "electra" else truncated_normal(c.initializer_range)
+            initializer = (
+                "glorot_uniform" if c.model_type == "electra" else truncated_normal(c.initializer_range)
+            )
             self.projection = Dense(
                 c.embedding_size, c.hidden_size, None, initializer, name="projection", **policy
             )

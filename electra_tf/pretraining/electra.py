@@ -21,6 +21,19 @@ from electra_tf.pretraining.sampling import sample
 
 AUC_BINS = 200
 
+# What `measure` reports, and the shape of each.
+OBSERVED = {
+    "mlm_loss": (),
+    "disc_loss": (),
+    "masked": (),
+    "tokens": (),
+    "mlm_hits": (),
+    "sampled_hits": (),
+    "replaced": (),
+    "disc_hits": (),
+    "disc_counts": (2 * AUC_BINS,),
+}
+
 
 @dataclass(frozen=True)
 class Compat:
@@ -235,20 +248,3 @@ def measure(batch, drawn: Draw, outputs: Outputs) -> dict:
         "disc_hits": hits(said, replaced, real),
         "disc_counts": counts,
     }
-
-
-__all__ = [
-    "Compat",
-    "Draw",
-    "Electra",
-    "ElectraConfig",
-    "Normalisers",
-    "Outputs",
-    "SpecialIds",
-    "draw",
-    "electra_loss",
-    "max_predictions",
-    "measure",
-    "normalisers",
-    "predict",
-]

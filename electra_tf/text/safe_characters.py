@@ -6,6 +6,7 @@ settings and versions are those of now; otherwise the set is derived again (some
 """
 
 import functools
+import hashlib
 import json
 import sys
 import unicodedata
@@ -16,23 +17,23 @@ from electra_tf.text.wordpiece import PREFIX, FastEngine, normalizer, reference_
 
 FILE_NAME = "safe_characters.json"
 
+Ranges = tuple[tuple[int, int], ...]
 
-def safe_characters(settings, folder: Path | None = None) -> list[tuple[int, int]]:
-    """Inclusive ranges of code points: those stored in `folder` if they are up to date, else derived."""
-    if folder is not None and (folder / FILE_NAME).is_file():
-        stored = json.loads((folder / FILE_NAME).read_text("utf-8"))
-        if stored["key"] == _key(settings):
-            return [tuple(pair) for pair in stored["ranges"]]
-    return derive(settings)
+
+def safe_characters(settings, folder: Path | None = None) -> Ranges:
+    """Inclusive ranges of code points: those stored in `folder` if intact and up to date, else derived."""
+    key = _key(settings)
+    stored = _read(folder / FILE_NAME, key) if folder is not None else None
+    return derive(settings) if stored is None else stored
 
 
 def stored_form(settings) -> str:
     """What `safe_characters.json` holds."""
-    return json.dumps({"key": _key(settings), "ranges": derive(settings)})
+    return _written(_key(settings), derive(settings))
 
 
 @functools.cache
-def derive(settings) -> list[tuple[int, int]]:
+def derive(settings) -> Ranges:
     """Tokenizes every assigned character, in a word and alone, with both engines; keeps those that agree."""
     characters = [chr(c) for c in range(sys.maxunicode + 1)]
     characters = [c for c in characters if unicodedata.category(c) not in ("Cn", "Cs", "Co")]
@@ -41,7 +42,7 @@ def derive(settings) -> list[tuple[int, int]]:
 
     reference = reference_tokenizer(vocabulary, settings)
     expected = [encoding.ids for encoding in reference.encode_batch_fast(texts)]
-    ids, splits, _ = FastEngine(vocabulary, settings, [(0, 0)]).tokenize(texts)
+    ids, splits, _ = FastEngine(vocabulary, settings, safe=[]).tokenize(texts)
     ids, splits = ids.tolist(), splits.tolist()
 
     safe = []
@@ -59,7 +60,17 @@ def _reorders(character, settings) -> bool:
     return settings.strips_accents and any(unicodedata.combining(c) for c in text)
 
 
-def _key(settings) -> dict:
+def _ranges(code_points):
+    ranges = []
+    for c in code_points:
+        if ranges and c == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], c)
+        else:
+            ranges.append((c, c))
+    return tuple(ranges)
+
+
+def _key(settings):
     return {
         "lower_case": settings.lower_case,
         "strips_accents": settings.strips_accents,
@@ -70,11 +81,22 @@ def _key(settings) -> dict:
     }
 
 
-def _ranges(code_points):
-    ranges = []
-    for c in code_points:
-        if ranges and c == ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], c)
-        else:
-            ranges.append((c, c))
-    return ranges
+def _written(key, ranges):
+    body = {"key": key, "ranges": ranges}
+    return json.dumps(body | {"sha256": _digest(body)})
+
+
+def _read(path, key):
+    """The ranges in the file, or None unless it is whole and has this key."""
+    try:
+        body = json.loads(path.read_text("utf-8"))
+        digest = body.pop("sha256")
+    except (OSError, ValueError, KeyError):
+        return None
+    if digest != _digest(body) or body["key"] != key:
+        return None
+    return tuple((first, last) for first, last in body["ranges"])
+
+
+def _digest(body):
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

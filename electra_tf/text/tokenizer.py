@@ -30,6 +30,7 @@ class TokenizerSettings:
 
     @property
     def strips_accents(self) -> bool:
+        """Whether accents are removed, None resolved."""
         return self.lower_case if self.strip_accents is None else self.strip_accents
 
 

@@ -149,7 +149,7 @@ class FastEngine:
 
 
 def _hide_unreachable(vocabulary):
-    """Replaces entries that no word can hold: `[MASK]`, `##.`, `e-mail`, or what is longer than a word may be.
+    """Replaces entries that no word can hold: `[MASK]`, `##.`, `e-mail`, or more than a word may be.
 
     tensorflow-text would match some of them, and refuses others. What stands in for them holds a private-use
     character, which no safe line contains.

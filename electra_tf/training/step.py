@@ -24,7 +24,10 @@ class Step:
 
     Attributes:
         weights, m, v: variables by name. step: int64, number of finished steps.
+        observed: names and shapes of what a call returns.
     """
+
+    observed = {**electra.OBSERVED, "grad_norm": (), "generator_grad_norm": (), "discriminator_grad_norm": ()}
 
     def __init__(
         self,

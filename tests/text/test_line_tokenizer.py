@@ -1,6 +1,8 @@
 """Both engines give the ids of Hugging Face's fast tokenizers, for any text."""
 
+import lzma
 import pickle
+import subprocess
 import sys
 
 import numpy as np
@@ -84,9 +86,7 @@ def test_wild_texts_are_tokenized_as_by_hugging_face(name, engine, wild_texts, w
 
 @pytest.mark.parametrize("name", ["lower", "cased"])
 def test_the_fast_engine_itself_answers_for_ordinary_text(name, english_lines, wild_texts, wild_vocabulary):
-    line_tokenizer = LineTokenizer(
-        Tokenizer(without_hangul(wild_vocabulary, SETTINGS[name]), SETTINGS[name])
-    )
+    line_tokenizer = LineTokenizer(Tokenizer(without_hangul(wild_vocabulary, SETTINGS[name]), SETTINGS[name]))
     line_tokenizer(english_lines[:1])
     *_, rest = line_tokenizer._fast(english_lines)
     assert len(rest) < 0.02 * len(english_lines)
@@ -142,6 +142,32 @@ def test_a_line_tokenizer_travels_to_another_process(wild_texts, wild_vocabulary
 def test_an_unknown_engine_is_refused(wild_vocabulary):
     with pytest.raises(ValueError, match="quick"):
         LineTokenizer(Tokenizer(wild_vocabulary, SETTINGS["cased"]), "quick")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["english", "korean"])
+def test_published_vocabularies_give_the_same_ids_for_real_text(shared_data, language):
+    if language == "english":
+        files, name, lower_case = "english/corpus/*.xz", "bert_base_uncased", True
+    else:
+        files, name, lower_case = "korean/*.xz", "koelectra", False
+    vocabulary = shared_data / "checkpoints" / name / "vocab.txt"
+    tokenizer = Tokenizer.from_pretrained(vocabulary, lower_case=lower_case)
+    expect = hugging_face(tokenizer.vocabulary, tokenizer.settings)
+    line_tokenizer = LineTokenizer(tokenizer)
+    for path in sorted(shared_data.glob(files)):
+        lines = lzma.open(path, "rt", encoding="utf-8").read().split("\n")
+        assert_same(line_tokenizer(lines), expect(lines), lines)
+
+
+def test_the_reference_engine_does_without_tensorflow():
+    program = (
+        "import sys; from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer;"
+        "from electra_tf.text.wordpiece import LineTokenizer; import electra_tf.text.vocabulary;"
+        "LineTokenizer(Tokenizer(SPECIAL_TOKENS), 'reference')(['a']);"
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'tensorflow_text', 'keras')))"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_transformers_gives_the_same_ids(tmp_path, wild_texts, wild_vocabulary):

@@ -1,0 +1,97 @@
+"""`electra-tf COMMAND`: finds the command, reads its flags, runs it, and turns a user's error into status 2."""
+
+import importlib
+import os
+import sys
+
+from absl import flags
+
+from electra_tf.errors import ElectraTFError
+from electra_tf.version import __version__
+
+COMMANDS = {
+    "vocab": "train a vocabulary from text",
+    "data": "build a data set from text",
+    "pretrain": "pre-train a generator and a discriminator, or go on with a run",
+    "export": "write a tower of a run as a Hugging Face folder",
+    "fill-mask": "fill in [MASK] in a sentence",
+    "detect": "find replaced tokens in a sentence",
+    "inspect": "say what a run, a data set, a checkpoint or a model folder holds",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs one command and exits: 0 when all was done, 2 after an error of the user's."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        sys.exit(0 if argv else 2)
+    if argv[0] == "--version":
+        print(__version__)
+        sys.exit(0)
+    name, *rest = argv
+    if name not in COMMANDS:
+        print(f"there is no command {name!r}\n\n{_overview()}", file=sys.stderr)
+        sys.exit(2)
+    run_command(
+        importlib.import_module(f"electra_tf.cli.{name.replace('-', '_')}"), f"electra-tf {name}", rest
+    )
+
+
+def run_command(command, name: str, argv: list[str]) -> None:
+    """Runs a command module with its flags, as `name`. Exits with its status."""
+    os.environ.setdefault(
+        "TF_CPP_MIN_LOG_LEVEL", "3"
+    )  # TensorFlow's own messages, but for errors, say nothing to users
+    values = flags.FLAGS
+    command.define_flags()
+    if any(argument in ("-h", "--help", "-help") for argument in argv):
+        print(_help(command, name, values))
+        sys.exit(0)
+    try:
+        positional = values([name, *argv])[1:]
+    except flags.Error as error:
+        print(f"{error}\n\nTry: {name} --help", file=sys.stderr)
+        sys.exit(2)
+    takes = getattr(command, "POSITIONAL", None)
+    if positional and not takes:
+        print(
+            f"{name} does not know what to do with {' '.join(positional)}\n\nTry: {name} --help",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    try:
+        status = command.run(values, positional) if takes else command.run(values)
+    except ElectraTFError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(status or 0)
+
+
+def _overview():
+    rows = "\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items())
+    return f"electra-tf {__version__}\n\n{rows}\n\nelectra-tf COMMAND --help says more."
+
+
+def _help(command, name, values):
+    own = [flag for flag in values.flags_by_module_dict().get(command.__name__, [])]
+    width = max(len(_usage(flag)) for flag in own) + 2
+    lines = [f"  {_usage(flag):{width}}{flag.help}{_default(flag)}" for flag in own]
+    return "\n".join(
+        [command.DESCRIPTION, "", "For instance:", "", *_indented(command.EXAMPLE), "", f"{name}:", *lines]
+    )
+
+
+def _indented(text):
+    return [f"  {line}" for line in text.strip().splitlines()]
+
+
+def _usage(flag):
+    return f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
+
+
+def _default(flag):
+    return "" if flag.default in (None, [], "", False) else f" (default {flag.default_as_str})"

@@ -1,0 +1,70 @@
+"""`electra-tf pretrain`: pre-train a generator and a discriminator, or go on with a run."""
+
+import json
+import os
+import sys
+
+from absl import flags
+
+DESCRIPTION = (
+    "Pre-trains a generator and a discriminator on a data set. The same command started again goes on where the run "
+    "stood."
+)
+EXAMPLE = """
+electra-tf pretrain --gin_file electra_tiny --data data --model_dir runs/tiny
+electra-tf pretrain --gin_file electra_small --gin_param 'Recipe.steps = 200000' --data data --model_dir runs/small
+"""
+
+# glibc hands every large temporary back to the kernel and gets zeroed pages anew, which costs a third of a step.
+_ALLOCATOR = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:"
+    "glibc.malloc.top_pad=268435456:glibc.malloc.arena_max=1"
+)
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("data", None, "A data set made by `electra-tf data`.")
+    flags.DEFINE_string("model_dir", None, "The run directory; a run that it holds is resumed.")
+    flags.DEFINE_multi_string(
+        "gin_file", [], "Experiment files, by path or by name (electra_tiny, electra_small, ...)."
+    )
+    flags.DEFINE_multi_string("gin_param", [], "Single settings, such as 'Recipe.batch_size = 64'.")
+    flags.DEFINE_string("strategy", "one", "one, mirrored, multi_worker (TF_CONFIG) or tpu.")
+    flags.DEFINE_integer("devices", None, "How many devices of this machine to use.", lower_bound=1)
+    flags.DEFINE_integer(
+        "threads", None, "Threads of an operation on a CPU; all cores by default.", lower_bound=1
+    )
+    flags.DEFINE_boolean("extend", False, "Allow more steps than the run was begun with.")
+    flags.DEFINE_boolean("json", False, "Print the result as JSON on standard output.")
+    flags.mark_flags_as_required(["data", "model_dir"])
+
+
+def run(values) -> int:
+    restart_with_allocator()
+    from electra_tf.cli.gin_files import configured
+    from electra_tf.training.recipe import Model, Recipe
+    from electra_tf.training.run import pretrain
+
+    (model, recipe), operative = configured([Model, Recipe], values.gin_file, values.gin_param)
+    result = pretrain(
+        values.data,
+        values.model_dir,
+        model,
+        recipe,
+        strategy=values.strategy,
+        devices=values.devices,
+        threads=values.threads,
+        extend=values.extend,
+        operative_config=operative,
+    )
+    if values.json:
+        print(json.dumps(result))
+    return 0 if result["finished"] else 143
+
+
+def restart_with_allocator() -> None:
+    """Starts this program again with glibc told to keep freed memory, which it reads only at a start."""
+    if sys.platform != "linux" or "GLIBC_TUNABLES" in os.environ or "LD_PRELOAD" in os.environ:
+        return
+    os.environ["GLIBC_TUNABLES"] = _ALLOCATOR
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -1,0 +1,77 @@
+"""What `fill-mask` and `detect` share: the flags that name a model, opening it, and sentences as ids."""
+
+from absl import flags
+
+from electra_tf.errors import ConfigError, InputError
+
+
+def define_model_flags(tower: str) -> None:
+    """The flags of a command that asks a `tower` about sentences."""
+    flags.DEFINE_string(
+        "input", None, "The model: a run directory, a Hugging Face folder or a TF-V1 checkpoint."
+    )
+    flags.DEFINE_enum("tower", tower, ["discriminator", "generator"], f"Only the {tower} can answer.")
+    flags.DEFINE_string("vocab", None, "Tokenizer folder or vocab.txt; by default the one beside the model.")
+    flags.DEFINE_integer(
+        "heads",
+        None,
+        "Attention heads of the tower, which a TF-V1 checkpoint does not say; by default one for 64 units.",
+        lower_bound=1,
+    )
+    flags.DEFINE_boolean("json", False, "Print JSON.")
+    flags.mark_flag_as_required("input")
+
+
+def open_model(flag_values):
+    """(Keras model, tokenizer) that the flags name.
+
+    Raises: errors of `load_tower`; `InputError` where there is no tokenizer, `ConfigError` where it has more
+    tokens than the model.
+    """
+    from electra_tf.conversion import load_tower
+    from electra_tf.text.tokenizer import Tokenizer
+
+    settings = {"num_attention_heads": flag_values.heads} if flag_values.heads else None
+    tower = load_tower(flag_values.input, flag_values.tower, settings)
+    vocabulary = flag_values.vocab or tower.tokenizer
+    if vocabulary is None:
+        raise InputError(
+            "the checkpoint has no vocabulary with it",
+            where=flag_values.input,
+            expected="vocab.txt or tokenizer.json beside the model",
+            remedy="name the tokenizer's folder or vocab.txt with --vocab",
+        )
+    tokenizer = Tokenizer.from_pretrained(vocabulary)
+    if len(tokenizer) > tower.config.vocab_size:
+        raise ConfigError(
+            f"the vocabulary has {len(tokenizer)} tokens, the model {tower.config.vocab_size}",
+            where=vocabulary,
+            expected="the vocabulary the model was trained with",
+        )
+    return tower.build(), tokenizer
+
+
+def encode(tokenizer, sentence: str, max_length: int):
+    """The sentence as an `Encoding`, special tokens in it as ids. Raises: `InputError` where it is too long."""
+    encoding = tokenizer.encode(sentence, special_tokens_in_text=True)
+    if len(encoding) > max_length:
+        raise InputError(
+            f"the sentence has {len(encoding)} tokens",
+            where=f"{sentence[:60]}...",
+            expected=f"at most {max_length}, the model's number of positions",
+            remedy="shorten it, or split it",
+        )
+    return encoding
+
+
+def logits(model, encoding):
+    """The model's answer to one sentence, a float32 array without the batch axis."""
+    import numpy as np
+
+    ids, types = np.array([encoding.ids], "int32"), np.array([encoding.type_ids], "int32")
+    return np.asarray(model(ids, token_type_ids=types))[0]
+
+
+def require_sentences(sentences: list[str], example: str) -> None:
+    if not sentences:
+        raise InputError("there is no sentence", expected=f"sentences after the flags: {example}")

@@ -1,0 +1,306 @@
+"""A pre-training run, from a data set to a run directory: begun, resumed, watched, finished."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import orbit
+import tensorflow as tf
+
+from electra_tf.conversion.run_directory import list_checkpoints
+from electra_tf.data.reader import DataSet
+from electra_tf.errors import ConfigError, DataError, OutputError, TrainingError
+from electra_tf.pretraining.electra import Electra, SpecialIds
+from electra_tf.training.actions import Evaluate, Log, Save, Stop, Stopped
+from electra_tf.training.cost import Cost, matrix_peak, memory_in_use, step_flops
+from electra_tf.training.evaluation import Evaluation
+from electra_tf.training.health import Health
+from electra_tf.training.loop import Trainer
+from electra_tf.training.progress import METRICS, Display, MetricsLog, cut_back
+from electra_tf.training.recipe import Model, Recipe, differences
+from electra_tf.training.state import State
+from electra_tf.training.step import Step
+from electra_tf.training.strategy import describe_devices, is_chief, make_strategy, use_threads
+
+RUN, OPERATIVE = "run.json", "operative_config.gin"
+_LOOP_SECONDS = 10.0
+
+
+def pretrain(
+    data,
+    model_dir,
+    model: Model | None = None,
+    recipe: Recipe | None = None,
+    *,
+    strategy: str = "one",
+    devices: int | None = None,
+    threads: int | None = None,
+    extend: bool = False,
+    operative_config: str | None = None,
+    stream=None,
+) -> dict:
+    """Pre-trains generator and discriminator together, or goes on with an interrupted run.
+
+    Args:
+        data: a data set made by `build_data`, or an opened `DataSet`.
+        model_dir: the run directory. If it holds a run with the same trajectory, that run is resumed.
+        model, recipe: what is trained and how; by default ELECTRA-Small as published.
+        strategy, devices: see `make_strategy`.
+        threads: of an operation on a CPU; by default all cores.
+        extend: allow more steps than the run was begun with, although that changes its learning rates.
+        operative_config: text to keep as `operative_config.gin`.
+        stream: where progress goes; by default standard error.
+
+    Returns: `step`, `model_dir`, whether the run is `finished`, and the last evaluation's metrics.
+
+    Raises: `ElectraTFError`s: of the configuration, the data, the checkpoints, the disk, or non-finite values.
+    """
+    model, recipe, model_dir = model or Model(), recipe or Recipe(), Path(model_dir)
+    dataset = data if isinstance(data, DataSet) else DataSet.open(data)
+    threads = use_threads(threads)
+    distribution = make_strategy(strategy, devices)
+    chief = is_chief(distribution)
+    config = model.electra_config(dataset.manifest.tokenizer["vocabulary_size"])
+    recipe.check_rows(distribution.num_replicas_in_sync)
+    _check_data(dataset, config, recipe)
+
+    description = {
+        "format_version": 1,
+        "model": {**asdict(config), "discriminator": config.discriminator.to_dict()},
+        "settings": asdict(model),
+        "recipe": asdict(recipe),
+        "data": {"path": str(dataset.folder), "identity": _identity(dataset)},
+    }
+    description["model"]["generator"] = config.generator.to_dict()
+    display = Display(recipe.steps, 0, stream)
+    recipe = _settle(model_dir, description, recipe, config, dataset, extend, display.say)
+    if chief:
+        _write_description(model_dir, description, dataset, operative_config)
+    for warning in filter(None, [config.advice()]):
+        display.say(f"warning: {warning}")
+
+    environment = {"devices": describe_devices(distribution), "threads": threads, "compiler": recipe.compiler}
+    environment |= {"tensorflow": tf.__version__, "keras": keras.__version__}
+    trainer, special_ids = _build(distribution, config, recipe, dataset)
+    facts = {"seed": recipe.seed, "environment": environment}
+    state = State(model_dir, trainer, facts, recipe.keep, recipe.milestone_every, chief)
+    state.check_space()
+    index = state.restore(display.say)
+    step = index["step"] if index else 0
+    if index and index["environment"] != environment:
+        changed = {k: (index["environment"].get(k), v) for k, v in environment.items()}
+        changed = [f"{k}: {a} -> {b}" for k, (a, b) in changed.items() if a != b]
+        display.say(f"the last bits of this run may now differ, since it changed: {'; '.join(changed)}")
+    if chief:
+        cut_back(model_dir / METRICS, step)
+
+    evaluation = None
+    if recipe.eval_examples and chief:
+        rows = max(1, recipe.batch_size // recipe.micro_batches)
+        eager = recipe.compiler == "eager"
+        evaluation = Evaluation(
+            trainer.step.model, dataset, special_ids, recipe.eval_examples, rows, recipe.eval_seed, eager
+        )
+    cost = None
+    if step < recipe.steps:
+        display.say(f"{'resuming at step ' + format(step, ',') if step else 'a new run'} in {model_dir}")
+        cost = _rehearse(trainer, recipe, dataset, config, distribution, step, evaluation)
+        display.say(cost.describe())
+    return _train(trainer, recipe, config, state, evaluation, cost, display, model_dir, chief, step)
+
+
+def _check_data(dataset, config, recipe):
+    length, positions = dataset.manifest.length, config.discriminator.max_position_embeddings
+    if length > min(positions, config.generator.max_position_embeddings):
+        raise ConfigError(
+            f"the examples are {length} tokens long, the model has {positions} positions",
+            where=dataset.folder,
+            remedy="build the data with a smaller --length, or raise max_position_embeddings",
+        )
+    examples = dataset.manifest.splits["train"].examples
+    if examples < recipe.batch_size:
+        raise DataError(
+            f"the data set has {examples} training examples",
+            where=dataset.folder,
+            expected=f"at least one batch of {recipe.batch_size}",
+            remedy="build it from more text, or lower Recipe.batch_size",
+        )
+
+
+def _identity(dataset) -> str:
+    """A hash of what the data set holds: its tokenizer and every shard."""
+    shards = [(s.name, s.split, s.examples, s.bytes, s.sha256) for s in dataset.manifest.shards]
+    content = json.dumps([dataset.manifest.tokenizer["fingerprint"], dataset.manifest.length, shards])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _settle(model_dir, description, recipe, config, dataset, extend, say) -> Recipe:
+    """The recipe with `auto` resolved, once this run is known to be new, or the same as the one in `model_dir`."""
+    path = model_dir / RUN
+    begun = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if begun and list_checkpoints(model_dir):
+        if recipe.compiler == "auto":
+            recipe = dataclasses.replace(recipe, compiler=begun["recipe"]["compiler"])
+            description["recipe"] = asdict(recipe)
+        _check_same_run(begun, json.loads(json.dumps(description)), recipe, extend, model_dir, say)
+        return recipe
+    if recipe.compiler == "auto":
+        recipe = dataclasses.replace(
+            recipe, compiler=_choose_compiler(recipe, config, dataset.manifest.length)
+        )
+        description["recipe"] = asdict(recipe)
+    return recipe
+
+
+def _check_same_run(begun, now, recipe, extend, model_dir, say):
+    changed = differences(begun["recipe"], now["recipe"]) | differences(begun["model"], now["model"])
+    if begun["data"]["identity"] != now["data"]["identity"]:
+        changed["data"] = (begun["data"]["path"], now["data"]["path"])
+    longer = changed.pop("steps", None)
+    if longer and (longer[1] < longer[0] or not (extend or recipe.learning_rates().extensible)):
+        changed["steps"] = longer
+    elif longer:
+        say(f"this run is extended from {longer[0]:,} to {longer[1]:,} steps")
+    if changed:
+        raise TrainingError(
+            "the run was begun with other settings:\n    "
+            + "\n    ".join(
+                f"{name}: {before!r}, now {after!r}" for name, (before, after) in changed.items()
+            ),
+            where=model_dir / RUN,
+            expected="the settings it was begun with; they define its trajectory",
+            remedy="resume with those, start anew in another --model_dir, or, for more steps alone, add --extend",
+        )
+    for name in sorted(begun["recipe"]):
+        if begun["recipe"][name] != now["recipe"].get(name) and name != "steps":
+            say(f"changed, which is free to: {name} {begun['recipe'][name]!r} -> {now['recipe'].get(name)!r}")
+
+
+def _choose_compiler(recipe, config, length) -> str:
+    """Islands start soonest; one program for everything pays where steps are many, or on an accelerator."""
+    if tf.config.list_logical_devices("TPU"):
+        return "graph"
+    if tf.config.list_physical_devices("GPU"):
+        return "xla"
+    return "islands"
+
+
+def _write_description(model_dir, description, dataset, operative_config):
+    try:
+        model_dir.mkdir(parents=True, exist_ok=True)
+        if not (model_dir / "tokenizer").exists():
+            dataset.tokenizer().save(model_dir / "tokenizer")
+        _write_text(model_dir / RUN, json.dumps(description, indent=1))
+        if operative_config is not None:
+            _write_text(model_dir / OPERATIVE, operative_config)
+    except OSError as error:
+        raise OutputError(
+            f"the run directory cannot be written: {error.strerror}",
+            where=model_dir,
+            remedy="choose another --model_dir, or change its permissions",
+        ) from error
+
+
+def _write_text(path, text):
+    aside = path.with_name(f"{path.name}.new")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
+
+
+def _build(distribution, config, recipe, dataset):
+    ids = dataset.manifest.tokenizer
+    special_ids = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
+    keras.utils.set_random_seed(recipe.seed)  # the initial weights, the same on any number of devices
+    with distribution.scope():
+        step = Step(
+            Electra(config, dtype=recipe.precision),
+            recipe.optimizer(),
+            recipe.learning_rates(),
+            special_ids,
+            recipe.seed,
+            recipe.compiler,
+            recipe.micro_batches,
+        )
+    trainer = Trainer(
+        distribution, step, dataset, recipe.batch_size, recipe.seed, eager=recipe.compiler == "eager"
+    )
+    return trainer, special_ids
+
+
+def _rehearse(trainer, recipe, dataset, config, distribution, step, evaluation):
+    """Compiles and times the step without changing the state, so that the cost is known before the first step."""
+    manifest = dataset.manifest
+    flops = step_flops(config, recipe.batch_size, manifest.length)
+    seconds = trainer.rehearse(3 if flops > 5e10 else 10)
+    train = manifest.splits["train"]
+    return Cost(
+        trainer.step.model,
+        recipe,
+        manifest.length,
+        train.examples,
+        train.fill_rate or 1.0,
+        step,
+        seconds,
+        memory_in_use(),
+        matrix_peak(),
+        distribution.num_replicas_in_sync if tf.config.list_physical_devices("GPU") else 1,
+        len(evaluation.batches) * evaluation.batch_size if evaluation else 0,
+    )
+
+
+def _train(trainer, recipe, config, state, evaluation, cost, display, model_dir, chief, step):
+    metrics_log = MetricsLog(model_dir, chief)
+    evaluate = Evaluate(trainer, evaluation, recipe, metrics_log, display)
+    stop = Stop(trainer, state)
+    actions = [
+        Log(trainer, config, recipe, Health(recipe.warmup_steps, config.discriminator.vocab_size), state,
+            metrics_log, display, cost),
+        evaluate,
+        Save(trainer, recipe, state),
+        stop,
+    ]  # fmt: skip
+    finished = True
+    if step < recipe.steps:
+        trainer.start()
+        most = max(1, int(_LOOP_SECONDS / cost.step_seconds))
+        controller = orbit.Controller(
+            global_step=trainer.step.step,
+            trainer=trainer,
+            strategy=trainer.strategy,
+            steps_per_loop=lambda done: _loop_length(int(done), recipe, most),
+            train_actions=actions,
+        )
+        try:
+            # Orbit prints a line a loop to standard output; ours go to standard error.
+            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), _on_sigterm(stop.ask):
+                controller.train(recipe.steps, checkpoint_at_completion=False)
+        except Stopped:
+            finished = False
+            display.say(f"stopped by a signal at step {int(trainer.step.step.numpy()):,}; its state is saved")
+    display.close()
+    done = int(trainer.step.step.numpy())
+    result = {"step": done, "finished": finished, "model_dir": str(model_dir)}
+    if finished and evaluation is not None and evaluate.last is None:
+        evaluate.last = evaluation()
+    return {**result, **(evaluate.last or {})}
+
+
+def _loop_length(done, recipe, most):
+    """Steps until something is due: a line, an evaluation, a checkpoint, the end; or at most `most`."""
+    intervals = (recipe.log_every, recipe.checkpoint_every, recipe.eval_every or recipe.steps)
+    return min(most, recipe.steps - done, *(interval - done % interval for interval in intervals))
+
+
+@contextmanager
+def _on_sigterm(ask):
+    before = signal.signal(signal.SIGTERM, lambda *_: ask())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,9 @@
+"""Pre-trains ELECTRA: `python run_pretraining.py --data DATA --model_dir DIR --gin_file electra_small`."""
+
+import sys
+
+from electra_tf.cli import pretrain
+from electra_tf.cli.main import run_command
+
+if __name__ == "__main__":
+    run_command(pretrain, "run_pretraining.py", sys.argv[1:])

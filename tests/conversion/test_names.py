@@ -1,0 +1,98 @@
+import dataclasses
+
+import pytest
+
+from electra_tf.conversion.names import joint_tensors, tower_tensors
+from electra_tf.models import MaskedLanguageModel, ReplacedTokenDetector, named_variables, preset
+from electra_tf.models.presets import generator_config
+from electra_tf.pretraining.electra import Electra, ElectraConfig
+
+
+def _fields(config):
+    return None if config is None else dataclasses.asdict(config)
+
+
+def _foreign(table, world):
+    return {name: tensor.shape(world) for tensor in table for name in tensor.names(world)}
+
+
+def _dump(path):
+    """Names and shapes of a recorded list of variables, without slots and the step."""
+    lines = [line.split("\t")[:2] for line in path.read_text().splitlines()]
+    shapes = {name: tuple(int(n) for n in shape.strip("[]").split(",") if n) for name, shape in lines}
+    return {n: s for n, s in shapes.items() if not n.endswith(("/adam_m", "/adam_v")) and n != "global_step"}
+
+
+def test_a_towers_table_names_every_weight_of_its_model(config, tower):
+    model = {"discriminator": ReplacedTokenDetector, "generator": MaskedLanguageModel}[tower](config)
+    found = {n.replace("encoder/", f"{tower}/", 1): tuple(v.shape) for n, v in named_variables(model).items()}
+    assert {t.ours: t.shape("ours") for t in tower_tensors(_fields(config), tower)} == found
+
+
+@pytest.mark.parametrize("sharing", ["all", "word", "none"])
+def test_the_joint_table_names_every_weight_of_both_towers(sharing):
+    discriminator = preset("electra_tiny").encoder
+    generator = generator_config(discriminator, 0.5, 0.5)
+    model = Electra(ElectraConfig(discriminator, generator, sharing))
+    table = joint_tensors(_fields(discriminator), _fields(generator), sharing)
+    assert {t.ours: t.shape("ours") for t in table} == {
+        name: tuple(variable.shape) for name, variable in named_variables(model).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("dump", "name", "width", "sharing"),
+    [
+        ("small_pretrain", "electra_small", None, "all"),
+        ("small_pretrain_gen_full_width", "electra_small", 1.0, "all"),
+        ("small_pretrain_untied_embeddings", "electra_small", None, "none"),
+        ("base_pretrain", "electra_base", None, "all"),
+        ("base_pretrain_untied_embeddings", "electra_base", None, "none"),
+        ("large_pretrain", "electra_large", None, "all"),
+        ("koelectra_base_v3_pretrain", "koelectra_base_v3", None, "all"),
+        ("koelectra_small_v3_pretrain", "koelectra_small_v3", 0.25, "all"),
+        ("koelectra_small_v3_pretrain_gen_full_width", "koelectra_small_v3", None, "all"),
+    ],
+)
+def test_tf1_names_and_shapes_are_those_of_googles_graphs(shared, dump, name, width, sharing):
+    model = preset(name)
+    generator = model.generator if width is None else generator_config(model.encoder, width)
+    if sharing == "none":  # the original then makes embeddings as wide as the generator
+        generator = generator.replace(embedding_size=generator.hidden_size)
+    table = joint_tensors(_fields(model.encoder), _fields(generator), sharing)
+    assert _foreign(table, "tf1") == _dump(shared / f"reference/names/tf1_electra_{dump}.txt")
+
+
+@pytest.mark.parametrize("size", ["base", "large"])
+def test_tf1_names_of_an_albert_are_those_of_googles_files(shared, size):
+    table = tower_tensors(_fields(preset(f"albert_{size}_v1").encoder), "generator")
+    published = _dump(shared / f"reference/names/real_albert_{size}_v1_index.txt")
+    others = ("bert/pooler/", "cls/seq_relationship/")
+    assert _foreign(table, "tf1") == {n: s for n, s in published.items() if not n.startswith(others)}
+
+
+@pytest.mark.parametrize(
+    ("dump", "name", "tower"),
+    [
+        ("ElectraForPreTraining_small", "electra_small", "discriminator"),
+        ("ElectraForPreTraining_base", "electra_base", "discriminator"),
+        ("ElectraForMaskedLM_small", "electra_small_plus_plus", "generator"),
+        ("AlbertForMaskedLM_base", "albert_base_v1", "generator"),
+    ],
+)
+def test_torch_names_and_shapes_are_those_of_transformers(shared, dump, name, tower):
+    table = _foreign(tower_tensors(_fields(preset(name).encoder), tower), "torch")
+    published = _dump(shared / f"reference/names/pt_{dump}.txt")
+    tied = {"generator_lm_head.weight", "predictions.decoder.weight", "predictions.decoder.bias"}
+    assert table == {n: s for n, s in published.items() if n not in tied}
+
+
+def test_groups_of_inner_blocks_are_numbered_in_order(shared):
+    config = preset("albert_base_v1").encoder.replace(num_hidden_groups=3, inner_group_num=2)
+    table = tower_tensors(_fields(config), "generator")
+    fifth = next(t for t in table if t.ours == "generator/transformer/block_5/feed_forward/output/kernel")
+    assert fifth.tf1 == (
+        "bert/encoder/transformer/group_2/inner_group_1/ffn_1/intermediate/output/dense/kernel",
+    )
+    dump = _dump(shared / "reference/names/tf1_albert_base_groups3_inner2_pretrain.txt")
+    assert set(_foreign(table, "tf1")) <= set(dump)

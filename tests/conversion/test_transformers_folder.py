@@ -1,0 +1,291 @@
+import json
+import resource
+
+import numpy as np
+import pytest
+from small_models import CONFIGS
+
+from electra_tf.conversion.names import TOWERS
+from electra_tf.conversion.safetensors import read_tensors, write_tensors
+from electra_tf.conversion.towers import LoadedTower
+from electra_tf.conversion.transformers_folder import read_folder, write_folder
+from electra_tf.conversion.translation import tower_weights
+from electra_tf.errors import CheckpointError, ConfigError, OutputError
+from electra_tf.models import EncoderConfig
+from electra_tf.text.tokenizer import Tokenizer
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "sea", "cap", "##tain", "."]
+
+
+def _snapshot(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _batch(config):
+    """Ids, mask and types: two segments, and a row with padding."""
+    rng = np.random.default_rng(1)
+    ids = rng.integers(0, config.vocab_size, (3, 11))
+    mask = np.ones_like(ids)
+    mask[1, 7:] = 0
+    types = np.zeros_like(ids)
+    types[:, 5:] = 1
+    return ids, mask, types
+
+
+def _ours(config, tower, weights):
+    model = LoadedTower(tower, config, tower_weights(weights, tower), None).build()
+    ids, mask, types = _batch(config)
+    return np.asarray(model(ids.astype("int32"), mask.astype("int32"), types.astype("int32"))), mask == 1
+
+
+def _open(model_class, folder):
+    """A model of transformers, and what its loader complained of."""
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("torch")
+    model, report = getattr(transformers, model_class).from_pretrained(folder, output_loading_info=True)
+    return model.eval(), report
+
+
+def _theirs(model, config):
+    import torch
+
+    ids, mask, types = map(torch.tensor, _batch(config))
+    with torch.no_grad():
+        return model(input_ids=ids, attention_mask=mask, token_type_ids=types)
+
+
+def _assert_close(theirs, ours, rows):
+    difference = np.abs(theirs - ours)[rows].max()
+    assert difference <= 1e-5 * max(1, np.abs(theirs[rows]).max())
+
+
+_CLASSES = {
+    ("electra", "generator"): "ElectraForMaskedLM",
+    ("electra", "discriminator"): "ElectraForPreTraining",
+    ("albert", "generator"): "AlbertForMaskedLM",
+}
+_HELD = [
+    (name, tower) for name, c in CONFIGS.items() for tower in TOWERS if (c.model_type, tower) in _CLASSES
+]
+
+
+@pytest.mark.parametrize(("name", "tower"), _HELD)
+def test_transformers_computes_our_logits(make_weights, name, tower, tmp_path):
+    config = CONFIGS[name]
+    weights, model_class = make_weights(config, config), _CLASSES[config.model_type, tower]
+    write_folder(tmp_path / "hf", tower, config, weights)
+    assert json.loads((tmp_path / "hf/config.json").read_text())["architectures"] == [model_class]
+    model, report = _open(model_class, tmp_path / "hf")
+    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
+    ours, rows = _ours(config, tower, weights)
+    _assert_close(_theirs(model, config).logits.numpy(), ours, rows)
+
+
+def test_an_albert_discriminator_is_an_albert_model_without_a_pooler(make_weights, tmp_path):
+    config = EncoderConfig("albert", 40, 8, 12, 2, 2, 24, max_position_embeddings=20)
+    weights = make_weights(config, config)
+    write_folder(tmp_path / "hf", "discriminator", config, weights)
+    model, report = _open("AlbertModel", tmp_path / "hf")
+    assert {name.split(".")[0] for name in report["missing_keys"]} == {"pooler"}
+    assert {name.split(".")[0] for name in report["unexpected_keys"]} == {"discriminator_predictions"}
+    tower = LoadedTower("discriminator", config, tower_weights(weights, "discriminator"), None)
+    ids, mask, types = _batch(config)
+    ours = tower.build_encoder()(ids.astype("int32"), mask.astype("int32"), types.astype("int32"))
+    _assert_close(_theirs(model, config).last_hidden_state.numpy(), np.asarray(ours), mask == 1)
+
+
+def test_what_is_written_is_read_back_bit_for_bit(config, tower, weights, tmp_path):
+    write_folder(tmp_path / "hf", tower, config, weights)
+    found, kind, again = read_folder(tmp_path / "hf")
+    assert (found, kind) == (config, tower)
+    expected = tower_weights(weights, tower)
+    assert again.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(again[name], array, err_msg=name)
+
+
+def test_what_transformers_saves_is_read(config, weights, tmp_path):
+    name = {"electra": "ElectraForMaskedLM", "albert": "AlbertForMaskedLM"}[config.model_type]
+    write_folder(tmp_path / "hf", "generator", config, weights)
+    model, _ = _open(name, tmp_path / "hf")
+    model.save_pretrained(tmp_path / "saved")
+    found, _, again = read_folder(tmp_path / "saved")
+    assert found.to_dict() == config.to_dict()
+    for name, array in tower_weights(weights, "generator").items():
+        np.testing.assert_array_equal(again[name], array, err_msg=name)
+
+
+@pytest.fixture
+def electra():
+    return EncoderConfig(
+        vocab_size=40,
+        embedding_size=8,
+        hidden_size=12,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=24,
+        max_position_embeddings=20,
+    )
+
+
+@pytest.fixture
+def folder(electra, make_weights, tmp_path):
+    """A generator's folder with tokenizer and model card."""
+    write_folder(
+        tmp_path / "hf", "generator", electra, make_weights(electra, electra), Tokenizer(WORDS), "# A model\n"
+    )
+    return tmp_path / "hf"
+
+
+def _change(folder, change):
+    tensors = read_tensors(folder / "model.safetensors")
+    change(tensors)
+    write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+
+
+def test_the_folder_holds_the_standard_files_and_the_tokenizers_ids(folder):
+    transformers = pytest.importorskip("transformers")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    ]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    assert tokenizer("the [MASK] captain.")["input_ids"] == [2, 5, 4, 7, 8, 9, 3]
+    assert tokenizer.model_max_length == 20
+
+
+def test_the_padding_id_is_the_tokenizers(electra, make_weights, tmp_path):
+    words = [*WORDS[1:], WORDS[0]]
+    write_folder(tmp_path / "hf", "generator", electra, make_weights(electra, electra), Tokenizer(words))
+    assert json.loads((tmp_path / "hf/config.json").read_text())["pad_token_id"] == 9
+
+
+def test_repeated_tensors_are_accepted_where_they_are_equal(folder):
+    def repeat(tensors):
+        tensors["generator_lm_head.weight"] = tensors["electra.embeddings.word_embeddings.weight"]
+        tensors["electra.embeddings.position_ids"] = np.arange(20)[None]
+
+    before = read_folder(folder)[2]
+    _change(folder, repeat)
+    after = read_folder(folder)[2]
+    assert before.keys() == after.keys()
+
+
+def test_a_tied_tensor_that_differs_is_an_error_that_says_by_how_much(folder):
+    def differ(tensors):
+        tensors["generator_lm_head.weight"] = tensors["electra.embeddings.word_embeddings.weight"] + 0.5
+
+    _change(folder, differ)
+    with pytest.raises(CheckpointError, match=r"generator_lm_head.weight .* differ by up to 0.5"):
+        read_folder(folder)
+
+
+def test_layer_norms_under_their_old_names_are_read(folder):
+    def rename(tensors):
+        for name in [name for name in tensors if "LayerNorm" in name]:
+            old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+                "LayerNorm.bias", "LayerNorm.beta"
+            )
+            tensors[old] = tensors.pop(name)
+
+    before = read_folder(folder)[2]
+    _change(folder, rename)
+    after = read_folder(folder)[2]
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array)
+
+
+def test_a_learnt_projection_between_equal_widths_cannot_be_held(make_weights, tmp_path):
+    config = EncoderConfig("albert", 40, 8, 8, 2, 2, 24, max_position_embeddings=20)
+    write_folder(tmp_path / "hf", "generator", config, make_weights(config, config))
+
+    def learn(tensors):
+        tensors["albert.encoder.embedding_hidden_mapping_in.bias"] += 0.25
+
+    _change(tmp_path / "hf", learn)
+    with pytest.raises(CheckpointError, match=r"mapping_in.bias is not equal to the identity.*0.25"):
+        read_folder(tmp_path / "hf")
+
+
+def test_a_configuration_that_contradicts_the_tensors_is_an_error(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 41}))
+    with pytest.raises(CheckpointError, match=r"word_embeddings.weight is \[40, 8\], expected \[41, 8\]"):
+        read_folder(folder)
+
+
+def test_a_model_of_another_family_is_refused(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+    with pytest.raises(CheckpointError, match="the model's type is 'bert'"):
+        read_folder(folder)
+
+
+def test_a_model_without_a_pretraining_head_is_refused(folder):
+    def behead(tensors):
+        for name in [name for name in tensors if name.startswith("generator_")]:
+            del tensors[name]
+
+    _change(folder, behead)
+    with pytest.raises(CheckpointError, match="no pre-training head, only electra"):
+        read_folder(folder)
+
+
+def test_weights_in_another_format_are_named(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"no model.safetensors, only pytorch_model.bin"):
+        read_folder(folder)
+
+
+def test_an_exported_folder_is_replaced_whole(folder, electra, make_weights):
+    write_folder(folder, "discriminator", electra, make_weights(electra, electra))
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert [path.name for path in folder.parent.iterdir()] == ["hf"]
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(folder, electra, make_weights):
+    (folder / "thesis.tex").write_text("years of work")
+    before = _snapshot(folder)
+    with pytest.raises(OutputError, match=r"thesis.tex"):
+        write_folder(folder, "discriminator", electra, make_weights(electra, electra))
+    assert _snapshot(folder) == before
+
+
+def test_a_full_disk_leaves_the_folder_as_it_was(folder, electra, make_weights):
+    before = _snapshot(folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OutputError, match="the folder cannot be written"):
+            write_folder(folder, "discriminator", electra, make_weights(electra, electra))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert _snapshot(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["hf"]
+
+
+def test_weights_that_do_not_fit_write_nothing(electra, make_weights, tmp_path):
+    weights = make_weights(electra, electra)
+    del weights["replaced_token/dense/bias"]
+    with pytest.raises(CheckpointError, match="replaced_token/dense/bias"):
+        write_folder(tmp_path / "hf", "discriminator", electra, weights)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_generator_whose_head_transformers_computes_otherwise_is_refused(electra, make_weights, tmp_path):
+    config = electra.replace(hidden_act="relu")
+    with pytest.raises(ConfigError, match="hidden_act is 'relu'"):
+        write_folder(tmp_path / "hf", "generator", config, make_weights(config, config))
+    write_folder(tmp_path / "hf", "discriminator", config, make_weights(config, config))
+    assert read_folder(tmp_path / "hf")[0].hidden_act == "relu"
+
+
+def test_a_tokenizer_of_another_model_is_refused(electra, make_weights, tmp_path):
+    words = WORDS + [f"word{i}" for i in range(40)]
+    with pytest.raises(ConfigError, match="the tokenizer has 50 tokens, the model 40"):
+        write_folder(tmp_path / "hf", "generator", electra, make_weights(electra, electra), Tokenizer(words))
