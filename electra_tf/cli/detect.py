@@ -8,19 +8,16 @@ from absl import flags
 from electra_tf.cli.queries import define_model_flags, encode, logits, open_model, require_sentences
 from electra_tf.errors import CheckpointError
 
-DESCRIPTION = (
-    "Marks the tokens of sentences that look replaced, with their probabilities, by a discriminator."
-)
+DESCRIPTION = "Marks the tokens of sentences that look replaced, with their probabilities, by a discriminator."
 EXAMPLE = "electra-tf detect --input runs/tiny 'The captain looked at the banana.'"
+POSITIONAL = "sentences"
 
 _RED, _PLAIN = "\033[1;31m", "\033[0m"
 
 
 def define_flags() -> None:
     define_model_flags("discriminator")
-    flags.DEFINE_float(
-        "threshold", 0.5, "Mark tokens of at least this probability.", lower_bound=0, upper_bound=1
-    )
+    flags.DEFINE_float("threshold", 0.5, "Mark tokens of at least this probability.", lower_bound=0, upper_bound=1)
     flags.DEFINE_boolean("color", None, "Colour marked tokens; by default where the output is a terminal.")
 
 

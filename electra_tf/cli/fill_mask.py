@@ -9,6 +9,7 @@ from electra_tf.errors import CheckpointError, InputError
 
 DESCRIPTION = "Shows the likeliest tokens for each [MASK] in sentences, by a model with a masked-LM head."
 EXAMPLE = "electra-tf fill-mask --input runs/tiny 'The captain looked at the [MASK].'"
+POSITIONAL = "sentences with [MASK]"
 
 
 def define_flags() -> None:
@@ -20,7 +21,7 @@ def run(flag_values, sentences: list[str]) -> None:
     require_sentences(sentences, EXAMPLE)
     if flag_values.tower == "discriminator":
         raise CheckpointError(
-            "a discriminator cannot fill masks: it has no scores over the vocabulary, only says what was replaced",
+            "a discriminator cannot fill masks: it has no scores over the vocabulary",
             where="--tower=discriminator",
             remedy="leave --tower out to ask the generator, or use `electra-tf detect`",
         )
@@ -41,8 +42,8 @@ def fill_mask(model, tokenizer, sentence: str, top: int = 5) -> dict:
         sentence: text with at least one [MASK].
         top: how many tokens.
 
-    Returns: the `sentence`, and `masks`: for each the `position` of its token, and `predictions` with `token`,
-    `id` and `score`, its probability over the whole vocabulary.
+    Returns: the `sentence`, and `masks`: for each the `position` of its token, and `predictions` with
+    `token`, `id` and `score`, its probability over the whole vocabulary.
 
     Raises: `InputError` for a sentence without a mask, or one too long for the model.
     """

@@ -9,10 +9,11 @@ from absl import flags
 
 from electra_tf.errors import CheckpointError, ConfigError
 
-DESCRIPTION = (
-    "Tells what is at a path: a run directory, a data set, a Hugging Face folder, a TF-V1 checkpoint."
-)
+DESCRIPTION = "Tells what a run directory, data set, Hugging Face folder, TF-V1 checkpoint or vocabulary holds."
 EXAMPLE = "electra-tf inspect runs/tiny"
+POSITIONAL = "a path"
+
+_LONG = 40  # what is longer gets a line of its own
 
 
 def define_flags() -> None:
@@ -29,7 +30,7 @@ def run(flag_values, paths: list[str]) -> None:
 
 
 def run_directory(path: Path) -> dict:
-    """Facts of a run: its newest readable checkpoint, all checkpoints, parameters, last metrics, settings."""
+    """Facts of a run: its step, checkpoints, parameters, last metrics, model and recipe."""
     from electra_tf.conversion.run_directory import STATE, WEIGHTS, list_checkpoints, read_index
     from electra_tf.conversion.safetensors import read_header
 
@@ -44,10 +45,6 @@ def run_directory(path: Path) -> dict:
         names = [name for name in entries if name.startswith(WEIGHTS)]
         parameters = _parameters({name.removeprefix(WEIGHTS): entries[name].shape for name in names})
         checkpoints[step] = "readable"
-    try:
-        settings = json.loads((path / "run.json").read_text("utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"run.json cannot be read: {error}", where=path) from error
     readable = [step for step, state in checkpoints.items() if state == "readable"]
     return {
         "kind": "run directory",
@@ -55,8 +52,16 @@ def run_directory(path: Path) -> dict:
         "parameters": parameters,
         "checkpoints": checkpoints,
         "last metrics": _last_metrics(path / "metrics.jsonl"),
-        "settings": settings,
+        "run": _parse((path / "run.json").read_text("utf-8"), path / "run.json"),
     }
+
+
+def data_set(path: Path) -> dict:
+    """Facts of a data set: counts, the lengths of examples, the fill rate, and some examples decoded."""
+    from electra_tf.data.description import describe
+    from electra_tf.data.reader import DataSet
+
+    return describe(DataSet.open(path))
 
 
 def transformers_folder(path: Path) -> dict:
@@ -114,6 +119,7 @@ def vocabulary(path: Path) -> dict:
 
 _READERS = {
     "run_directory": run_directory,
+    "data_set": data_set,
     "transformers_folder": transformers_folder,
     "tf1": tf1,
     "vocabulary": vocabulary,
@@ -121,18 +127,32 @@ _READERS = {
 
 
 def in_words(facts: dict, indent: str = "") -> list[str]:
-    """Lines of `name  value`, names aligned, what is in dictionaries indented."""
+    """Lines of `name  value`, names aligned, what is in dictionaries indented, counts of lengths with bars."""
     lines, width = [], max((len(str(name)) for name in facts), default=0)
     for name, value in facts.items():
         if isinstance(value, dict):
-            lines += [f"{indent}{name}", *in_words(value, indent + "  ")]
-            continue
-        if isinstance(value, list):
-            value = ", ".join(map(str, value))
-        elif isinstance(value, int) and not isinstance(value, bool):
-            value = f"{value:,}"
-        lines.append(f"{indent}{name!s:<{width}}  {'-' if value is None else value}")
+            below = _with_bars(value) if name == "lengths" else value
+            lines += [f"{indent}{name}", *in_words(below, indent + "  ")]
+        elif isinstance(value, list) and any(len(str(item)) > _LONG for item in value):
+            lines += [f"{indent}{name}", *(f"{indent}  {item}" for item in value)]
+        else:
+            lines.append(f"{indent}{name!s:<{width}}  {_value(value)}")
     return lines
+
+
+def _value(value):
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+
+
+def _with_bars(counts):
+    most, width = max(counts.values(), default=0) or 1, max(len(f"{count:,}") for count in counts.values())
+    return {name: f"{count:>{width},}  {'█' * round(40 * count / most)}".rstrip() for name, count in counts.items()}
 
 
 def _parameters(shapes):
@@ -145,12 +165,17 @@ def _parameters(shapes):
 
 
 def _last_metrics(path):
-    """The last whole line of a run's metrics; a run that is still writing may have half a line after it."""
-    if not path.is_file():
-        return None
-    for line in reversed(path.read_text("utf-8").splitlines()):
-        try:
-            return json.loads(line)
-        except ValueError:
-            continue
-    return None
+    """The last line of each kind in a run's metrics. A run that is still writing may end in half a line."""
+    found = {}
+    for line in path.read_text("utf-8").splitlines(keepends=True) if path.is_file() else ():
+        if line.endswith("\n"):
+            metrics = _parse(line, path)
+            found[metrics.pop("kind")] = metrics
+    return found
+
+
+def _parse(text, where):
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(f"the file is damaged: {error}", where=where) from error

@@ -4,12 +4,12 @@ from absl import flags
 
 from electra_tf.errors import ConfigError, InputError
 
+flags.disclaim_key_flags()  # they belong to the command that calls for them, and stand in its help
+
 
 def define_model_flags(tower: str) -> None:
     """The flags of a command that asks a `tower` about sentences."""
-    flags.DEFINE_string(
-        "input", None, "The model: a run directory, a Hugging Face folder or a TF-V1 checkpoint."
-    )
+    flags.DEFINE_string("input", None, "The model: a run directory, a Hugging Face folder or a TF-V1 checkpoint.")
     flags.DEFINE_enum("tower", tower, ["discriminator", "generator"], f"Only the {tower} can answer.")
     flags.DEFINE_string("vocab", None, "Tokenizer folder or vocab.txt; by default the one beside the model.")
     flags.DEFINE_integer(
@@ -52,7 +52,7 @@ def open_model(flag_values):
 
 
 def encode(tokenizer, sentence: str, max_length: int):
-    """The sentence as an `Encoding`, special tokens in it as ids. Raises: `InputError` where it is too long."""
+    """The sentence as an `Encoding`, special tokens in it as ids. `InputError` where it is too long."""
     encoding = tokenizer.encode(sentence, special_tokens_in_text=True)
     if len(encoding) > max_length:
         raise InputError(

@@ -61,13 +61,10 @@ def read_tf1(path, discriminator: Mapping | None = None, generator: Mapping | No
     prefix = find_prefix(path)
     tensors = _read_tensors(prefix)
     weights = {name: array for name, array in tensors.items() if is_weight(name)}
-    fields, generator_fields, sharing = layout(
-        {name: array.shape for name, array in weights.items()}, "tf1", prefix
-    )
+    fields, generator_fields, sharing = layout({name: array.shape for name, array in weights.items()}, "tf1", prefix)
     table = joint_tensors(fields, generator_fields, sharing)
     slots = [
-        {name.removesuffix(kind): array for name, array in tensors.items() if name.endswith(kind)}
-        for kind in _SLOTS
+        {name.removesuffix(kind): array for name, array in tensors.items() if name.endswith(kind)} for kind in _SLOTS
     ]
     step = tensors.get("global_step")
     return Tf1Checkpoint(
@@ -167,9 +164,7 @@ def find_prefix(path) -> Path:
     found = sorted(file.with_name(file.name.removesuffix(".index")) for file in path.glob("*.index"))
     pointer = path / "checkpoint"
     if pointer.is_file():
-        named = re.search(
-            r'^model_checkpoint_path: "(.*)"$', pointer.read_text("utf-8", "replace"), re.MULTILINE
-        )
+        named = re.search(r'^model_checkpoint_path: "(.*)"$', pointer.read_text("utf-8", "replace"), re.MULTILINE)
         found = [prefix for prefix in found if named and prefix.name == Path(named[1]).name] or found
     if len(found) == 1:
         return found[0]

@@ -65,9 +65,7 @@ def from_torch(
     for name, identity in _identity_projection(config).items():
         if name not in left:
             raise CheckpointError(f"{name} is missing", where=where, expected="the identity")
-        _check_equal(
-            left, name, identity, "the identity, though embeddings are as wide as the encoder", where
-        )
+        _check_equal(left, name, identity, "the identity, though embeddings are as wide as the encoder", where)
         del left[name]
     return translate(left, tower_tensors(dataclasses.asdict(config), tower), "torch", "ours", where)
 

@@ -63,9 +63,7 @@ class LoadedTower:
         from electra_tf.models import named_variables
 
         for name, variable in named_variables(model).items():
-            variable.assign(
-                self.weights[ours + name.removeprefix(prefix) if name.startswith(prefix) else name]
-            )
+            variable.assign(self.weights[ours + name.removeprefix(prefix) if name.startswith(prefix) else name])
 
 
 def load_tower(path, tower: str = "discriminator", settings: Mapping | None = None) -> LoadedTower:

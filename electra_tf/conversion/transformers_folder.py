@@ -152,11 +152,7 @@ def _check_folder(folder):
     if not folder.exists():
         return
     known = {CONFIG, WEIGHTS, CARD, *_TOKENIZER}
-    strange = (
-        "it is a file"
-        if not folder.is_dir()
-        else ", ".join(sorted({p.name for p in folder.iterdir()} - known))
-    )
+    strange = "it is a file" if not folder.is_dir() else ", ".join(sorted({p.name for p in folder.iterdir()} - known))
     if strange:
         raise OutputError(
             f"the folder exists and holds something else: {strange}",

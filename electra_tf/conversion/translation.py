@@ -8,9 +8,7 @@ from electra_tf.conversion.names import ELECTRA, Tensor, templates
 from electra_tf.errors import CheckpointError
 
 
-def translate(
-    tensors: Mapping[str, np.ndarray], table: list[Tensor], source: str, target: str, where=None
-) -> dict:
+def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: str, target: str, where=None) -> dict:
     """The same tensors in another world, bit for bit; transposed ones are views of the given ones.
 
     Args:

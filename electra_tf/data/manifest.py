@@ -123,7 +123,7 @@ def check_vocabulary(manifest: Manifest, tokenizer, where=None) -> None:
     made_with = manifest.tokenizer["fingerprint"]
     if made_with != tokenizer.fingerprint:
         raise DataError(
-            f"this vocabulary ({len(tokenizer):,} tokens, {tokenizer.fingerprint[:12]}) is not that of the data",
+            f"the vocabulary does not match the data: {len(tokenizer):,} tokens, {tokenizer.fingerprint[:12]}",
             where=where,
             expected=f"{manifest.tokenizer['vocabulary_size']:,} tokens, {made_with[:12]}",
             remedy="use the vocabulary kept in the data folder, or build the data again with this one",

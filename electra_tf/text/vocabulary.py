@@ -129,7 +129,7 @@ def _refuse_hangul(chunks):
         raise ConfigError(
             "the text holds Korean, but lower-casing with accent stripping takes Hangul syllables apart",
             expected="a cased tokenizer, or one that keeps accents",
-            remedy="give --nolower_case, or --nostrip_accents",
+            remedy="turn lower_case or strip_accents off (--nolower_case, --nostrip_accents)",
         )
 
 

@@ -13,9 +13,7 @@ CONFIGS = {
     "electra": EncoderConfig(embedding_size=8, hidden_size=12, num_hidden_layers=2, **_SMALL),
     "electra_of_one_width": EncoderConfig(hidden_size=8, num_hidden_layers=2, **_SMALL),
     "albert": EncoderConfig("albert", embedding_size=8, hidden_size=12, num_hidden_layers=3, **_SMALL),
-    "albert_of_one_width": EncoderConfig(
-        "albert", hidden_size=8, num_hidden_layers=2, hidden_act="gelu_new", **_SMALL
-    ),
+    "albert_of_one_width": EncoderConfig("albert", hidden_size=8, num_hidden_layers=2, hidden_act="gelu_new", **_SMALL),
     "albert_with_groups": EncoderConfig(
         "albert",
         embedding_size=8,

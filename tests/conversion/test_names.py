@@ -91,8 +91,6 @@ def test_groups_of_inner_blocks_are_numbered_in_order(shared):
     config = preset("albert_base_v1").encoder.replace(num_hidden_groups=3, inner_group_num=2)
     table = tower_tensors(_fields(config), "generator")
     fifth = next(t for t in table if t.ours == "generator/transformer/block_5/feed_forward/output/kernel")
-    assert fifth.tf1 == (
-        "bert/encoder/transformer/group_2/inner_group_1/ffn_1/intermediate/output/dense/kernel",
-    )
+    assert fifth.tf1 == ("bert/encoder/transformer/group_2/inner_group_1/ffn_1/intermediate/output/dense/kernel",)
     dump = _dump(shared / "reference/names/tf1_albert_base_groups3_inner2_pretrain.txt")
     assert set(_foreign(table, "tf1")) <= set(dump)

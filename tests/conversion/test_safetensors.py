@@ -84,9 +84,7 @@ def _write_no_number(header):
     header["b"]["shape"] = ["3", 2.0]
 
 
-@pytest.mark.parametrize(
-    "lie", [_lie_about_the_shape, _overlap, _leave_one_out, _lie_about_the_end, _write_no_number]
-)
+@pytest.mark.parametrize("lie", [_lie_about_the_shape, _overlap, _leave_one_out, _lie_about_the_end, _write_no_number])
 def test_a_header_that_lies_is_an_error(file, lie):
     _rewrite_header(file, lie)
     with pytest.raises(CheckpointError, match=r"x\.safetensors"):

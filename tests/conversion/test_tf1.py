@@ -26,9 +26,7 @@ def _configs(folder):
 def _write(prefix, tensors):
     names = sorted(tensors)
     arrays = [tensors[name] for name in names]
-    tf.raw_ops.SaveV2(
-        prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=arrays
-    )
+    tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=arrays)
     return prefix
 
 

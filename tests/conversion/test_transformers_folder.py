@@ -64,9 +64,7 @@ _CLASSES = {
     ("electra", "discriminator"): "ElectraForPreTraining",
     ("albert", "generator"): "AlbertForMaskedLM",
 }
-_HELD = [
-    (name, tower) for name, c in CONFIGS.items() for tower in TOWERS if (c.model_type, tower) in _CLASSES
-]
+_HELD = [(name, tower) for name, c in CONFIGS.items() for tower in TOWERS if (c.model_type, tower) in _CLASSES]
 
 
 @pytest.mark.parametrize(("name", "tower"), _HELD)
@@ -131,9 +129,7 @@ def electra():
 @pytest.fixture
 def folder(electra, make_weights, tmp_path):
     """A generator's folder with tokenizer and model card."""
-    write_folder(
-        tmp_path / "hf", "generator", electra, make_weights(electra, electra), Tokenizer(WORDS), "# A model\n"
-    )
+    write_folder(tmp_path / "hf", "generator", electra, make_weights(electra, electra), Tokenizer(WORDS), "# A model\n")
     return tmp_path / "hf"
 
 
@@ -188,9 +184,7 @@ def test_a_tied_tensor_that_differs_is_an_error_that_says_by_how_much(folder):
 def test_layer_norms_under_their_old_names_are_read(folder):
     def rename(tensors):
         for name in [name for name in tensors if "LayerNorm" in name]:
-            old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
-                "LayerNorm.bias", "LayerNorm.beta"
-            )
+            old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
             tensors[old] = tensors.pop(name)
 
     before = read_folder(folder)[2]

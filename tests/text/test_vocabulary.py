@@ -45,7 +45,7 @@ def assert_as_good(train, held_out, size, settings):
 
 
 def read(*paths):
-    return [line for p in paths for line in lzma.open(p, "rt", encoding="utf-8").read().split("\n")]
+    return [line for path in paths for line in lzma.decompress(path.read_bytes()).decode().split("\n")]
 
 
 def test_merges_follow_frequency_and_ties_follow_the_alphabet():

@@ -1,0 +1,101 @@
+import dataclasses
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from absl import flags
+
+from electra_tf.cli.main import main
+from electra_tf.conversion import write_folder
+from electra_tf.conversion.names import joint_tensors
+from electra_tf.conversion.run_directory import WEIGHTS, write_checkpoint
+from electra_tf.models import EncoderConfig
+from electra_tf.models.presets import generator_config
+from electra_tf.text.tokenizer import Tokenizer
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "the",
+    "sea",
+    "cap",
+    "##tain",
+    "looked",
+    "at",
+    "ship",
+    ".",
+]
+
+
+class Done(NamedTuple):
+    """A finished command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def _run(*arguments) -> Done:
+    """A command as `electra-tf` runs it, in this process; stdout is no terminal."""
+    before, out, err, status = set(flags.FLAGS), io.StringIO(), io.StringIO(), 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main([str(argument) for argument in arguments])
+    except SystemExit as exit:
+        status = exit.code
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+    return Done(status, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def electra_tf():
+    return _run
+
+
+@pytest.fixture(scope="session")
+def towers():
+    """(discriminator, generator, weights of both): a tiny ELECTRA with shared embeddings."""
+    discriminator = EncoderConfig(
+        vocab_size=len(WORDS),
+        embedding_size=8,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=16,
+    )
+    generator = generator_config(discriminator, 0.5)
+    fields = [dataclasses.asdict(config) for config in (discriminator, generator)]
+    rng = np.random.default_rng(0)
+    table = joint_tensors(*fields, "all")
+    weights = {t.ours: rng.normal(0, 0.5, t.shape("ours")).astype("float32") for t in table}
+    return discriminator, generator, weights
+
+
+@pytest.fixture(scope="session")
+def folders(towers, tmp_path_factory):
+    """A folder with the Hugging Face folders `generator` and `discriminator`, and the run directory `run`."""
+    root = tmp_path_factory.mktemp("models")
+    discriminator, generator, weights = towers
+    write_folder(root / "generator", "generator", generator, weights, Tokenizer(WORDS))
+    write_folder(root / "discriminator", "discriminator", discriminator, weights, Tokenizer(WORDS))
+    run = root / "run"
+    for step in (5, 10):
+        write_checkpoint(run, step, {WEIGHTS + name: array for name, array in weights.items()}, {"seed": 1})
+    model = {"discriminator": discriminator.to_dict(), "generator": generator.to_dict()}
+    model["embedding_sharing"] = "all"
+    (run / "run.json").write_text(json.dumps({"model": model, "recipe": {"steps": 10}}))
+    Tokenizer(WORDS).save(run / "tokenizer")
+    lines = [{"step": 5, "kind": "train", "loss": 2.0}, {"step": 10, "kind": "train", "loss": 1.5}]
+    lines.append({"step": 10, "kind": "eval", "disc_auc": 0.75})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (run / "metrics.jsonl").write_text(text + '{"step": 15, "ki')
+    return root

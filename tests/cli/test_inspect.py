@@ -1,0 +1,139 @@
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from electra_tf.models import MaskedLanguageModel, ReplacedTokenDetector
+from electra_tf.models.encoder import count_parameters
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+def _facts(electra_tf, path):
+    done = electra_tf("inspect", path, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_run_tells_its_checkpoints_parameters_metrics_and_recipe(electra_tf, folders, towers):
+    facts = _facts(electra_tf, folders / "run")
+    weights = towers[2]
+    assert facts["kind"] == "run directory"
+    assert facts["step"] == 10
+    assert facts["checkpoints"] == {"5": "readable", "10": "readable"}
+    assert facts["parameters"]["total"] == sum(array.size for array in weights.values())
+    assert facts["parameters"]["discriminator"] == count_parameters(ReplacedTokenDetector(towers[0]))
+    assert facts["last metrics"] == {
+        "train": {"step": 10, "loss": 1.5},
+        "eval": {"step": 10, "disc_auc": 0.75},
+    }
+    assert facts["run"]["recipe"] == {"steps": 10}
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_counts(electra_tf, folders, tmp_path):
+    shutil.copytree(folders / "run", tmp_path / "run")
+    state = tmp_path / "run/checkpoints/step-00000010/state.safetensors"
+    state.write_bytes(state.read_bytes()[:-1])
+    facts = _facts(electra_tf, tmp_path / "run")
+    assert facts["step"] == 5
+    assert facts["checkpoints"]["10"].startswith("damaged: ")
+
+
+@pytest.fixture
+def data(folders, tmp_path):
+    from electra_tf.data.builder import build_data
+
+    documents = ["the captain looked at the sea.\n" * 3] * 20
+    (tmp_path / "text.txt").write_text("\n".join(documents))
+    vocab = folders / "run/tokenizer"
+    build_data(tmp_path / "text.txt", vocab, tmp_path / "data", length=16, processes=0, held_out=0.2)
+    return tmp_path / "data"
+
+
+def test_a_data_set_tells_counts_fill_rate_lengths_and_decoded_examples(electra_tf, data):
+    facts = _facts(electra_tf, data)
+    train = facts["splits"]["train"]
+    assert (facts["kind"], facts["length"]) == ("data set", 16)
+    assert sum(train["lengths"].values()) == train["examples"] > 0
+    assert 0.5 < train["fill rate"] <= 1
+    assert all("the captain looked at the sea" in text for text in train["decoded"])
+
+
+def test_the_lengths_of_a_data_set_are_drawn_as_bars(electra_tf, data):
+    done = electra_tf("inspect", data)
+    assert done.returncode == 0, done.stderr
+    assert "█" * 40 in done.stdout
+    assert "\n      [CLS] the captain" in done.stdout
+
+
+def test_a_hugging_face_folder_tells_its_tower_and_parameters(electra_tf, folders, towers):
+    facts = _facts(electra_tf, folders / "generator")
+    assert (facts["kind"], facts["tower"], facts["dtype"]) == (
+        "Hugging Face folder",
+        "generator",
+        ["float32"],
+    )
+    assert facts["parameters"] == count_parameters(MaskedLanguageModel(towers[1]))
+    assert facts["configuration"]["architectures"] == ["ElectraForMaskedLM"]
+    assert "vocab.txt" in facts["files"]
+
+
+def test_a_tf1_checkpoint_tells_its_towers_step_and_slots(electra_tf):
+    facts = _facts(electra_tf, GOLDEN / "electra_untied_embeddings/final.ckpt")
+    assert (facts["kind"], facts["step"], facts["Adam slots"]) == ("TF-V1 checkpoint", 20, True)
+    assert facts["embedding sharing"] == "none"
+    assert facts["discriminator"]["hidden_size"] == 32
+    assert facts["generator"]["num_hidden_layers"] == 2
+    assert not _facts(electra_tf, GOLDEN / "electra_tied/initial.ckpt")["Adam slots"]
+
+
+def test_a_vocabulary_tells_its_size_and_special_ids(electra_tf, folders):
+    facts = _facts(electra_tf, folders / "run/tokenizer")
+    assert (facts["kind"], facts["tokens"], facts["special ids"]["[MASK]"]) == ("vocabulary", 13, 4)
+
+
+def test_without_json_it_is_told_in_aligned_lines(electra_tf, folders):
+    done = electra_tf("inspect", folders / "run")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["kind", "run", "directory"]
+    assert any(line.startswith("  discriminator  ") for line in lines)
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"]])
+def test_one_path_is_wanted(electra_tf, arguments):
+    done = electra_tf("inspect", *arguments)
+    assert done.returncode == 2
+    assert f"{len(arguments)} paths were given" in done.stderr
+
+
+def test_what_is_nothing_is_a_users_error(electra_tf, tmp_path):
+    done = electra_tf("inspect", tmp_path)
+    assert done.returncode == 2
+    assert "nothing in the folder" in done.stderr
+
+
+def test_a_large_model_is_told_of_in_three_seconds_without_reading_its_weights(tmp_path):
+    """A sparse file of 440 MB: only its header is there."""
+    shape = [110_000, 1_000]
+    entry = {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * int(np.prod(shape))]}
+    header = json.dumps({"discriminator_predictions.dense.weight": entry}).encode()
+    with open(tmp_path / "model.safetensors", "wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + entry["data_offsets"][1])
+    (tmp_path / "config.json").write_text('{"model_type": "electra"}')
+    code = "from electra_tf.cli.main import main; main()"
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", tmp_path, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert time.monotonic() - began < 3
+    assert json.loads(done.stdout)["parameters"] == 110_000_000
