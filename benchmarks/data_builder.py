@@ -1,6 +1,6 @@
 """Speed and memory of the data builder: English text to finished TFRecords.
 
-    python benchmarks/data_builder.py --input 'text/*.xz' --vocab vocab --megabytes 200 500 2000
+    python benchmarks/data_builder.py --input 'text/*.xz' --vocab vocab --megabytes 200 2000
 
 The documents of the input are repeated in shuffled orders into a corpus of the size asked for, in a temporary
 folder. Start-up (processes, TensorFlow, tokenizer) is timed apart. Prints a table, and writes JSON with --json.

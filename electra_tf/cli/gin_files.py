@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 from electra_tf.errors import ConfigError
 
@@ -45,18 +46,18 @@ def configured(classes: Sequence[type], files: Sequence[str], params: Sequence[s
     paths = [str(find_gin_file(name)) for name in files]
     where = ", ".join([*paths, *params]) or "gin"
     gin.clear_config()
-    for cls in classes:
-        if cls not in _registered:
-            gin.register(cls, module="electra_tf")
-            _registered.add(cls)
     for folder in gin_folders():
-        gin.add_config_file_search_path(str(folder))
-    logging.disable(
-        logging.ERROR
-    )  # gin reports every place where an included file is not, before it finds it
+        if folder not in _known:
+            gin.add_config_file_search_path(str(folder))
+    for cls in classes:
+        if cls not in _known:
+            gin.register(cls, module="electra_tf")
+    _known.update(classes, gin_folders())
+    # Gin reports every place where an included file is not, before it finds it.
+    logging.disable(logging.ERROR)
     try:
         gin.parse_config_files_and_bindings(paths, list(params), skip_unknown=False, finalize_config=False)
-        instances = [cls(**gin.get_bindings(cls.__name__)) for cls in classes]
+        bindings = {cls: gin.get_bindings(cls.__name__) for cls in classes}
     except (ValueError, SyntaxError, TypeError, AttributeError, OSError) as error:
         raise ConfigError(
             f"the gin configuration cannot be used: {' '.join(str(error).split())}",
@@ -66,16 +67,30 @@ def configured(classes: Sequence[type], files: Sequence[str], params: Sequence[s
     finally:
         logging.disable(logging.NOTSET)
     text = gin.config_str(max_line_length=10_000)
-    macros = re.findall(r"^(\w+) = ", text, re.MULTILINE)
-    unused = [name for name in macros if f"%{name}" not in text]
+    used = {cls.__name__ for cls in classes}
+    bound = re.findall(r"^([\w./]+) = ", text, re.MULTILINE)
+    unused = [name for name in bound if name.rpartition(".")[0] not in used and f"%{name}" not in text]
     if unused:
         raise ConfigError(
             f"nothing uses {', '.join(unused)}", where=where, remedy="remove it, or correct its name"
         )
+    for cls, fields in bindings.items():
+        _check_types(cls, fields, where)
+    instances = [cls(**fields) for cls, fields in bindings.items()]
     return instances, _as_gin(instances)
 
 
-_registered = set()
+_known = set()  # what gin, which keeps it for the life of the process, has been told of
+
+
+def _check_types(cls, fields, where):
+    kinds = get_type_hints(cls)
+    for name, value in fields.items():
+        kind = kinds[name]
+        whole = type(value) is int and isinstance(0.5, kind)  # where a float is wanted
+        if type(value) not in (kind, *get_args(kind)) and not whole:
+            expected = getattr(kind, "__name__", kind)
+            raise ConfigError(f"{cls.__name__}.{name} is {value!r}", where=where, expected=f"type {expected}")
 
 
 def _as_gin(instances) -> str:

@@ -10,10 +10,11 @@ from electra_tf.errors import ElectraTFError
 from electra_tf.version import __version__
 
 COMMANDS = {
+    "quickstart": "all of it on a bundled book shelf, in five minutes",
     "vocab": "train a vocabulary from text",
     "data": "build a data set from text",
     "pretrain": "pre-train a generator and a discriminator, or go on with a run",
-    "export": "write a tower of a run as a Hugging Face folder",
+    "convert": "write the towers of a checkpoint as Hugging Face folders",
     "fill-mask": "fill in [MASK] in a sentence",
     "detect": "find replaced tokens in a sentence",
     "inspect": "say what a run, a data set, a checkpoint or a model folder holds",
@@ -43,8 +44,17 @@ def run_command(command, name: str, argv: list[str]) -> None:
     os.environ.setdefault(
         "TF_CPP_MIN_LOG_LEVEL", "3"
     )  # TensorFlow's own messages, but for errors, say nothing to users
-    values = flags.FLAGS
-    command.define_flags()
+    before = set(flags.FLAGS)
+    try:
+        command.define_flags()
+        _run(command, name, argv, flags.FLAGS)
+    finally:
+        # Absl's flags are the process's; without these, main() can be called again.
+        for flag in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, flag)
+
+
+def _run(command, name, argv, values):
     if any(argument in ("-h", "--help", "-help") for argument in argv):
         print(_help(command, name, values))
         sys.exit(0)

@@ -16,7 +16,7 @@ electra-tf pretrain --gin_file electra_small --gin_param 'Recipe.steps = 200000'
 """
 
 # glibc hands every large temporary back to the kernel and gets zeroed pages anew, which costs a third of a step.
-_ALLOCATOR = (
+ALLOCATOR = (
     "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:"
     "glibc.malloc.top_pad=268435456:glibc.malloc.arena_max=1"
 )
@@ -66,5 +66,5 @@ def restart_with_allocator() -> None:
     """Starts this program again with glibc told to keep freed memory, which it reads only at a start."""
     if sys.platform != "linux" or "GLIBC_TUNABLES" in os.environ or "LD_PRELOAD" in os.environ:
         return
-    os.environ["GLIBC_TUNABLES"] = _ALLOCATOR
+    os.environ["GLIBC_TUNABLES"] = ALLOCATOR
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

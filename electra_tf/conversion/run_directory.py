@@ -22,7 +22,7 @@ import numpy as np
 from electra_tf.errors import CheckpointError, OutputError
 from electra_tf.models.config import EncoderConfig
 
-STATE, INDEX = "state.safetensors", "index.json"
+RUN, STATE, INDEX = "run.json", "state.safetensors", "index.json"
 WEIGHTS, MOMENTS, VARIANCES = "weights/", "adam_m/", "adam_v/"
 
 
@@ -181,7 +181,7 @@ def read_run(path) -> Run:
     """The newest intact checkpoint of the run in `path`; `CheckpointError` where it is no run."""
     path = Path(path)
     try:
-        run = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        run = json.loads((path / RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError("this is not a run directory: run.json cannot be read", where=path) from error
     newest = newest_intact(path)

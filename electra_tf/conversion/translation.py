@@ -105,6 +105,6 @@ def derive_fields(
                 where=where,
                 expected="an ELECTRA checkpoint with its encoder",
             )
-    del fields[1]
+    sizes = {axis: fields[axis] for axis in telling if isinstance(axis, str)}
     layers = {"num_hidden_layers": layers, "num_hidden_groups": layers, "inner_group_num": 1}
-    return {"model_type": "electra", **fields, **layers}
+    return {"model_type": "electra", **sizes, **layers}

@@ -71,21 +71,14 @@ def expand(patterns: Iterable[str | Path]) -> list[Path]:
     files = set()
     for pattern in map(str, patterns):
         # A name is taken as it is before it is taken as a pattern: it may hold brackets.
-        found = [
-            Path(name)
-            for name in ([pattern] if Path(pattern).exists() else glob.glob(pattern, recursive=True))
-        ]
+        found = [Path(name) for name in ([pattern] if Path(pattern).exists() else glob.glob(pattern, recursive=True))]
         files.update(path for path in found if not path.is_dir())
         if not found:
             raise InputError("no file matches", where=pattern, remedy="correct the path or the pattern")
         if all(path.is_dir() for path in found):
-            raise InputError(
-                "this is a folder", where=pattern, remedy=f"name its files: {Path(pattern) / '*'}"
-            )
+            raise InputError("this is a folder", where=pattern, remedy=f"name its files: {Path(pattern) / '*'}")
     if not files:
-        raise InputError(
-            "no input is named", expected="files or patterns", remedy="name the corpus with --input"
-        )
+        raise InputError("no input is named", expected="files or patterns", remedy="name the corpus with --input")
     return sorted(files)
 
 
@@ -158,9 +151,7 @@ def documents(piece: Piece, *, text_field: str = "text", document: str = "blank_
     if piece.is_jsonl:
         for i, line in enumerate(text.split("\n")):
             if line and not line.isspace():
-                yield from _split(
-                    _json_text(line, text_field, f"{piece.path}, line {piece.line + i}"), "whole"
-                )
+                yield from _split(_json_text(line, text_field, f"{piece.path}, line {piece.line + i}"), "whole")
     else:
         yield from _split(text, document)
 
@@ -185,13 +176,9 @@ def _json_text(line: str, text_field: str, where: str) -> str:
         raise InputError(f"not JSON: {error}", where=where, expected="one JSON object a line") from None
     text = value.get(text_field) if isinstance(value, dict) else None
     if not isinstance(text, str):
-        found = (
-            f"an object with {', '.join(value) or 'no field'}"
-            if isinstance(value, dict)
-            else "no JSON object"
-        )
+        fields = ", ".join(value) if isinstance(value, dict) else "it is no object"
         raise InputError(
-            f"no text in field {text_field!r}: {found}",
+            f"no text in field {text_field!r}; fields found: {fields or 'none'}",
             where=where,
             expected=f'an object such as {{"{text_field}": "..."}}',
             remedy="name the field with --text_field",

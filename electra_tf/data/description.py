@@ -75,6 +75,4 @@ def _text(example, tokenizer):
     segments = example["segment_ids"][: len(real)]
     parts = [tokenizer.decode(real[segments == segment]) for segment in (0, 1) if (segments == segment).any()]
     padding = len(example["input_ids"]) - len(real)
-    return " ".join(
-        ["[CLS]", *(f"{part} [SEP]" for part in parts), *([f"[PAD] x {padding}"] if padding else [])]
-    )
+    return " ".join(["[CLS]", *(f"{part} [SEP]" for part in parts), *([f"[PAD] x {padding}"] if padding else [])])

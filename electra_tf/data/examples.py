@@ -37,9 +37,7 @@ class Examples:
         return self.total + 2 + (self.total > self.first)
 
 
-def assemble(
-    examples: Examples, *, length: int, cls_id: int, sep_id: int, pad_id: int
-) -> dict[str, np.ndarray]:
+def assemble(examples: Examples, *, length: int, cls_id: int, sep_id: int, pad_id: int) -> dict[str, np.ndarray]:
     """The features, `[examples, length]`, with special tokens and padding; ids int32, the others uint8."""
     count, first, total = len(examples), examples.first, examples.total
     row = np.repeat(np.arange(count), total)
@@ -70,9 +68,7 @@ def encode(rows: dict[str, np.ndarray]) -> list[bytes]:
     tails = tails.tobytes()
     records, start = [], 0
     for i, end in enumerate(ends):
-        records.append(
-            _record_head(end - start, size) + payload[start:end] + tails[i * size : (i + 1) * size]
-        )
+        records.append(_record_head(end - start, size) + payload[start:end] + tails[i * size : (i + 1) * size])
         start = end
     return records
 

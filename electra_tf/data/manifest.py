@@ -98,9 +98,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         version = content["format_version"]
         if version == FORMAT_VERSION:
             splits = {name: Split(**split) for name, split in content["splits"].items()}
-            return Manifest(
-                **content | {"splits": splits, "shards": tuple(Shard(**s) for s in content["shards"])}
-            )
+            return Manifest(**content | {"splits": splits, "shards": tuple(Shard(**s) for s in content["shards"])})
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
             "this is not a data set",

@@ -93,9 +93,7 @@ def pack_original(
     segments, target = [], length
 
     def close(buffer):
-        first, second = (
-            np.concatenate([ids[:0], *parts]) for parts in _original_segments(buffer, target, random)
-        )
+        first, second = (np.concatenate([ids[:0], *parts]) for parts in _original_segments(buffer, target, random))
         first = first[: length - 2]
         segments.append((first, second[: max(0, length - 3 - len(first))]))
         return random.randint(5, length) if random.random() < 0.05 else length

@@ -51,9 +51,7 @@ def _read(path, first, last, id_type):
     columns = np.memmap(path, **shape) if count else np.empty(0, _COLUMNS)
     low = int(np.searchsorted(columns["key"], np.uint64(first), side="left"))
     high = int(np.searchsorted(columns["key"], np.uint64(last), side="right"))
-    ends = np.concatenate([[columns["end"][low - 1] if low else 0], columns["end"][low:high]]).astype(
-        np.int64
-    )
+    ends = np.concatenate([[columns["end"][low - 1] if low else 0], columns["end"][low:high]]).astype(np.int64)
     tokens = int(ends[-1] - ends[0])
     at = 8 + count * _COLUMNS.itemsize + int(ends[0]) * np.dtype(id_type).itemsize
     ids = np.fromfile(path, id_type, tokens, offset=at)

@@ -88,9 +88,7 @@ class DataSet:
     def files(self, split: str) -> list[Path]:
         return [self.folder / shard.name for shard in self._shards(split)]
 
-    def batches(
-        self, batch_size: int, *, seed: int, start_step: int = 0, split: str = "train", repeat: bool = True
-    ):
+    def batches(self, batch_size: int, *, seed: int, start_step: int = 0, split: str = "train", repeat: bool = True):
         """Shuffled batches without end, the same for every host and any number of devices.
 
         Args:
@@ -114,9 +112,7 @@ class DataSet:
         )
 
         def read(path, records):
-            shard = (
-                tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER).batch(1 << 40).get_single_element()
-            )
+            shard = tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER).batch(1 << 40).get_single_element()
             chunks = tf.data.Dataset.from_tensor_slices(records).batch(_PARSED_AT_ONCE)
             return chunks.map(lambda chunk: self._parse(tf.gather(shard, chunk)))
 
@@ -153,9 +149,7 @@ class DataSet:
             raise DataError(
                 f"the split {split!r} is empty",
                 where=self.folder,
-                remedy="build the data with --held_out above 0"
-                if split == "held_out"
-                else "build the data again",
+                remedy="build the data with --held_out above 0" if split == "held_out" else "build the data again",
             )
         return shards
 

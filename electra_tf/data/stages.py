@@ -27,7 +27,7 @@ from electra_tf.errors import ConfigError
 PACKERS = ("lossless", "original")
 SHORTEST = 8  # shorter examples have no room for two segments worth the name
 _ORDER, _PACKING = 0, 1  # what is drawn for
-_LINES = 5000  # lines tokenized at a time
+_LINES = 2000  # lines tokenized at a time
 _BLOCK = 2048  # examples encoded at a time
 
 
@@ -161,9 +161,7 @@ def write_shard(job: ShardJob, recipe: Recipe, parts: Path, folder: Path) -> dic
     with open(aside, "wb") as file:
         for at in range(0, len(examples), _BLOCK):
             stop = min(at + _BLOCK, len(examples))
-            block = Examples(
-                examples.ids[starts[at] : starts[stop]], examples.first[at:stop], examples.total[at:stop]
-            )
+            block = Examples(examples.ids[starts[at] : starts[stop]], examples.first[at:stop], examples.total[at:stop])
             rows = assemble(
                 block, length=recipe.length, cls_id=recipe.cls_id, sep_id=recipe.sep_id, pad_id=recipe.pad_id
             )

@@ -104,6 +104,7 @@ def _start_worker(barrier, tokenizer):
     threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a worker would take an accelerator's memory, and not use it
     # What Keras, which comes with TensorFlow, imports where it finds it. No worker needs the 0.2 GB.
     sys.modules |= dict.fromkeys(("jax", "matplotlib", "sklearn"))
     import tensorflow as tf

@@ -33,7 +33,7 @@ class MaskedLMHead(keras.layers.Layer):
         policy, initializer = {"dtype": self.dtype_policy}, truncated_normal(initializer_range)
         self.dense = Dense(hidden_size, embedding_size, activation, initializer, name="dense", **policy)
         self.norm = LayerNorm(embedding_size, epsilon, name="norm", **policy)
-        self.word = word
+        self.word, self.initializer_range = word, initializer_range
         self.output_bias = self.add_weight(
             name="output_bias", shape=(word.rows,), initializer="zeros", autocast=False
         )
@@ -46,6 +46,16 @@ class MaskedLMHead(keras.layers.Layer):
         logits = ops.matmul(ops.reshape(x, (-1, self.word.size)), ops.transpose(table))
         logits = ops.cast(logits, "float32") + self.output_bias
         return ops.reshape(logits, (*shape[:-1], self.word.rows))
+
+    def get_config(self):
+        config = {"hidden_size": self.dense.inputs, "embedding_size": self.dense.units}
+        config |= {"word": keras.saving.serialize_keras_object(self.word), "activation": self.dense.activation}
+        config |= {"epsilon": self.norm.epsilon, "initializer_range": self.initializer_range}
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "word": keras.saving.deserialize_keras_object(config["word"])})
 
 
 @keras.saving.register_keras_serializable("electra_tf")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from electra_tf.errors import OutputError
+
 METRICS = "metrics.jsonl"
 
 
@@ -78,8 +80,15 @@ class MetricsLog:
             return
         import tensorflow as tf
 
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "kind": kind, **metrics, "wall": wall}) + "\n")
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, "kind": kind, **metrics, "wall": wall}) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"the metrics cannot be written: {error.strerror}",
+                where=self.path,
+                remedy="free some space and start the same command again: it goes on from the last checkpoint",
+            ) from error
         self._writer = self._writer or tf.summary.create_file_writer(str(self.events_dir))
         with self._writer.as_default(step=step):
             for name, value in {**metrics, **wall}.items():

@@ -143,8 +143,11 @@ class Recipe:
             raise ConfigError(
                 f"precision is {self.precision!r}", where="Recipe", expected="float32 or mixed_bfloat16"
             )
+        if not 0 <= self.seed < 1 << 32:
+            raise ConfigError(f"seed is {self.seed}", where="Recipe", expected="a number from 0 to 2^32 - 1")
         if self.compiler != "auto":
             check_compiler(self.compiler)
+        self.optimizer(), self.learning_rates()  # they check their own
 
     def optimizer(self) -> AdamW:
         return AdamW(

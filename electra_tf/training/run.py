@@ -13,9 +13,9 @@ import keras
 import orbit
 import tensorflow as tf
 
-from electra_tf.conversion.run_directory import list_checkpoints
+from electra_tf.conversion.run_directory import RUN, list_checkpoints
 from electra_tf.data.reader import DataSet
-from electra_tf.errors import ConfigError, DataError, OutputError, TrainingError
+from electra_tf.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
 from electra_tf.pretraining.electra import Electra, SpecialIds
 from electra_tf.training.actions import Evaluate, Log, Save, Stop, Stopped
 from electra_tf.training.cost import Cost, matrix_peak, memory_in_use, step_flops
@@ -28,7 +28,7 @@ from electra_tf.training.state import State
 from electra_tf.training.step import Step
 from electra_tf.training.strategy import describe_devices, is_chief, make_strategy, use_threads
 
-RUN, OPERATIVE = "run.json", "operative_config.gin"
+OPERATIVE = "operative_config.gin"
 _LOOP_SECONDS = 10.0
 
 
@@ -143,7 +143,14 @@ def _identity(dataset) -> str:
 def _settle(model_dir, description, recipe, config, dataset, extend, say) -> Recipe:
     """The recipe with `auto` resolved, once this run is known to be new, or the same as the one in `model_dir`."""
     path = model_dir / RUN
-    begun = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    try:
+        begun = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError as error:
+        raise CheckpointError(
+            f"the run's description is damaged: {error}",
+            where=path,
+            remedy="restore it from a copy, or start anew in another --model_dir",
+        ) from error
     if begun and list_checkpoints(model_dir):
         if recipe.compiler == "auto":
             recipe = dataclasses.replace(recipe, compiler=begun["recipe"]["compiler"])

@@ -14,6 +14,7 @@ from electra_tf.conversion.run_directory import (
     write_checkpoint,
 )
 from electra_tf.errors import CheckpointError, OutputError
+from electra_tf.training.health import check_finite
 from electra_tf.training.loop import Trainer
 
 WINDOW = "window/"
@@ -55,11 +56,17 @@ class State:
             )
 
     def save(self) -> None:
-        """Writes a checkpoint of the current step, if there is none, and removes those no longer kept."""
+        """Writes a checkpoint of the current step, if there is none, and removes those no longer kept.
+
+        Raises: `TrainingError` where a value is not finite, so that every checkpoint is a good one; `OutputError` where
+        the disk is full.
+        """
         step = int(self.step.numpy())
         if self.saved_step == step or not self.writes:
             return
         tensors = {name: variable.numpy() for name, variable in self.variables.items()}
+        for name, tensor in tensors.items():
+            check_finite({name: float(tensor.min() + tensor.max())}, step, self.newest())
         write_checkpoint(self.model_dir, step, tensors, self.facts)
         self.saved_step = step
         for old, folder in list_checkpoints(self.model_dir)[: -self.keep]:

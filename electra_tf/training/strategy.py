@@ -11,10 +11,24 @@ STRATEGIES = ("one", "mirrored", "multi_worker", "tpu")
 
 
 def use_threads(threads: int | None) -> int:
-    """Sets the threads of an operation; must come before TensorFlow's first one. Returns their number."""
-    count = threads or len(os.sched_getaffinity(0))
-    tf.config.threading.set_intra_op_parallelism_threads(count)
-    tf.config.threading.set_inter_op_parallelism_threads(2)
+    """Sets the threads of an operation, by default one a core. Returns their number.
+
+    Where TensorFlow has run something already they are fixed: then its number is kept, and `ConfigError` raised if
+    another one is asked for.
+    """
+    cores = len(os.sched_getaffinity(0))
+    count = threads or cores
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(2)
+    except RuntimeError as error:
+        fixed = tf.config.threading.get_intra_op_parallelism_threads() or cores
+        if threads not in (None, fixed):
+            raise ConfigError(
+                f"{threads} threads were asked for, and TensorFlow runs with {fixed} already",
+                remedy="start training before anything else uses TensorFlow, or leave the threads out",
+            ) from error
+        return fixed
     return count
 
 
@@ -63,7 +77,13 @@ def _local_devices(gpus, devices):
     count = devices or 2
     cpu = tf.config.list_physical_devices("CPU")[0]
     if len(tf.config.get_logical_device_configuration(cpu) or [None]) < count:
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+        try:
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"{count} devices were asked for, and TensorFlow runs with fewer already",
+                remedy="start training before anything else uses TensorFlow",
+            ) from error
     return [f"/cpu:{i}" for i in range(count)]
 
 

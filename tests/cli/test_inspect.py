@@ -48,7 +48,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_counts(electra_tf, fold
 def data(folders, tmp_path):
     from electra_tf.data.builder import build_data
 
-    documents = ["the captain looked at the sea.\n" * 3] * 20
+    documents = ["the captain looked at the sea.\n" * n for n in range(1, 21)]
     (tmp_path / "text.txt").write_text("\n".join(documents))
     vocab = folders / "run/tokenizer"
     build_data(tmp_path / "text.txt", vocab, tmp_path / "data", length=16, processes=0, held_out=0.2)

@@ -1,0 +1,228 @@
+import itertools
+import random
+import string
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from electra_tf.data.builder import build_data
+from electra_tf.data.corpus import read_documents
+from electra_tf.data.examples import decode
+from electra_tf.data.manifest import FILE_NAME, read_manifest
+from electra_tf.data.records import read_records
+from electra_tf.data.stages import document_share, file_sha256
+from electra_tf.errors import ConfigError, InputError, OutputError
+from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer
+from electra_tf.text.wordpiece import LineTokenizer
+
+SMALL = {"length": 64, "unit_bytes": 30_000, "shard_examples": 300, "processes": 0}
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def examples(folder, split="*"):
+    return [decode(record) for path in sorted(folder.glob(f"{split}-*")) for record in read_records(path)]
+
+
+def segments(example):
+    """The ids of A and of B, without special tokens."""
+    real = example["input_ids"][example["input_mask"] == 1]
+    parts = [real[example["segment_ids"][: len(real)] == segment].tolist() for segment in (0, 1)]
+    return parts[0][1:-1], parts[1][:-1]
+
+
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory):
+    """A corpus whose n-th word has id n + 5: what was packed where can be read off the ids."""
+    folder = tmp_path_factory.mktemp("counting")
+    words = ["".join(letters) for letters in itertools.product(string.ascii_lowercase, repeat=3)][:15_000]
+    Tokenizer([*SPECIAL_TOKENS, *words]).save(folder / "vocab")
+    pick, text, rest = random.Random(0), [], words
+    while rest:
+        lines = []
+        for _ in range(pick.randint(1, 60)):
+            size = pick.randint(1, 30)
+            lines.append(" ".join(rest[:size]))
+            rest = rest[size:]
+        text.append("\n".join(lines).strip())
+    (folder / "text.txt").write_text("\n\n".join(text), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("cross_documents", [False, True])
+def test_decoding_the_records_returns_the_corpus_token_stream(counting, tmp_path, cross_documents):
+    options = {**SMALL, "cross_documents": cross_documents, "held_out": 0.2, "unit_bytes": 9_000}
+    build_data(counting / "text.txt", counting / "vocab", tmp_path / "data", **options)
+    stream = []
+    for a, b in sorted(map(segments, examples(tmp_path / "data"))):
+        stream += a + b
+    if cross_documents:  # Documents that are held out leave gaps in the others.
+        stream.sort()
+    assert stream == list(range(5, 15_005))
+
+
+def test_examples_hold_no_more_than_one_document_unless_asked(counting, tmp_path):
+    documents = [sum(len(line.split()) for line in lines) for lines in read_documents([counting / "text.txt"])]
+    ends = np.cumsum(documents) + 5
+
+    def crossing(**options):
+        output = tmp_path / f"data-{len(options)}"
+        build_data(counting / "text.txt", counting / "vocab", output, **SMALL, **options)
+        ids = [a + b for a, b in map(segments, examples(output))]
+        return sum(np.searchsorted(ends, row[0], "right") != np.searchsorted(ends, row[-1], "right") for row in ids)
+
+    assert crossing() == 0
+    assert crossing(cross_documents=True) > len(documents) / 2
+
+
+def test_all_text_of_real_documents_is_there_and_held_out_documents_are_whole(data, corpus, vocab):
+    tokenize = LineTokenizer(Tokenizer.from_pretrained(vocab), engine="reference")
+    wanted = {"train": Counter(), "held_out": Counter()}
+    for lines in read_documents([corpus]):
+        wanted["held_out" if document_share(lines) < 0.1 else "train"].update(tokenize(lines)[0].tolist())
+    for split, counts in wanted.items():
+        assert Counter(id_ for pair in map(segments, examples(data, split)) for part in pair for id_ in part) == counts
+
+
+def test_the_examples_are_shuffled_over_the_whole_corpus(counting, tmp_path):
+    build_data(counting / "text.txt", counting / "vocab", tmp_path / "data", **{**SMALL, "unit_bytes": 9_000})
+    firsts = [segments(example)[0][0] for example in examples(tmp_path / "data", "train")]
+    assert abs(np.corrcoef(np.arange(len(firsts)), firsts)[0, 1]) < 0.2
+    assert len(set(np.array(firsts[:50]) // 3000)) == 5
+
+
+def test_the_manifest_counts_what_is_there(data, vocab):
+    manifest = read_manifest(data)
+    assert manifest.tokenizer["fingerprint"] == Tokenizer.from_pretrained(vocab).fingerprint
+    assert manifest.tokenizer["mask_id"] == 4
+    assert {path.name for path in data.glob("*.tfrecord")} == {shard.name for shard in manifest.shards}
+    for shard in manifest.shards:
+        records = list(read_records(data / shard.name))
+        assert shard.examples == len(records)
+        assert shard.bytes == (data / shard.name).stat().st_size
+        assert shard.sha256 == file_sha256(data / shard.name)
+    for name, split in manifest.splits.items():
+        found = examples(data, name)
+        lengths = [int(example["input_mask"].sum()) for example in found]
+        assert split.examples == len(found)
+        assert split.lengths == np.bincount(lengths, minlength=65).tolist()
+        assert split.fill_rate == pytest.approx(np.mean(lengths) / 64)
+        assert split.tokens == sum(len(a) + len(b) for a, b in map(segments, found)) == split.corpus_tokens
+    assert len(manifest.shards_of("train")) >= 3
+
+
+def test_the_original_packer_may_be_asked_for_and_what_it_drops_is_counted(corpus, vocab, tmp_path):
+    manifest = build_data(corpus, vocab, tmp_path / "data", **SMALL, packing="original")
+    train = manifest.splits["train"]
+    assert train.tokens < 0.9 * train.corpus_tokens
+    found = examples(tmp_path / "data", "train")
+    assert sum(len(a) + len(b) for a, b in map(segments, found)) == train.tokens
+
+
+def test_the_same_arguments_give_the_same_bytes_and_another_seed_others(corpus, vocab, tmp_path):
+    for name, seed in [("a", 1), ("b", 1), ("c", 2)]:
+        build_data(corpus, vocab, tmp_path / name, **SMALL, seed=seed)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert contents(tmp_path / "a") != contents(tmp_path / "c")
+
+
+def test_the_form_of_the_files_does_not_matter(corpus, english, vocab, tmp_path):
+    import gzip
+
+    (tmp_path / "english.txt.gz").write_bytes(gzip.compress(english.encode()))
+    build_data(corpus, vocab, tmp_path / "plain", **SMALL)
+    build_data(tmp_path / "*.gz", vocab, tmp_path / "compressed", **SMALL)
+    assert contents(tmp_path / "plain") == contents(tmp_path / "compressed")
+
+
+@pytest.mark.parametrize("held_out", [0.001, 1e-9])
+def test_at_least_one_document_of_a_small_corpus_is_held_out(corpus, vocab, tmp_path, held_out):
+    manifest = build_data(corpus, vocab, tmp_path / "data", **SMALL, held_out=held_out)
+    assert manifest.splits["held_out"].documents == 1
+    assert manifest.splits["held_out"].examples > 0
+
+
+def test_nothing_is_held_out_where_that_is_asked_or_there_is_one_document(corpus, vocab, tmp_path):
+    (tmp_path / "one.txt").write_text("A single document.\nOf two lines.\n")
+    for source, share in [(corpus, 0), (tmp_path / "one.txt", 0.01)]:
+        manifest = build_data(source, vocab, tmp_path / f"data-{share}", **SMALL, held_out=share)
+        assert manifest.splits["held_out"].examples == 0
+
+
+def test_a_document_is_held_out_by_its_text_whatever_surrounds_it(english, vocab, tmp_path):
+    documents = english.split("\n\n")
+    (tmp_path / "all").write_text("\n\n".join(documents))
+    (tmp_path / "half").write_text("\n\n".join(documents[len(documents) // 2 :]))
+    rows = {}
+    for name in ("all", "half"):
+        build_data(tmp_path / name, vocab, tmp_path / f"data-{name}", **SMALL, held_out=0.3)
+        rows[name] = {
+            split: {segments(e)[0][0] for e in examples(tmp_path / f"data-{name}", split)} for split in ("*",)
+        }
+    shares = {document_share(lines) < 0.3 for lines in read_documents([tmp_path / "half"])}
+    assert shares == {True, False}
+    held = [
+        Counter(
+            id_ for pair in map(segments, examples(tmp_path / f"data-{name}", "held_out")) for id_ in pair[0] + pair[1]
+        )
+        for name in ("all", "half")
+    ]
+    assert held[1] <= held[0]
+
+
+# What must not be: each ends in an error of the project, and leaves nothing behind that looks like a data set.
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"length": 4}, "length is 4"),
+        ({"held_out": 1.0}, "held_out is 1.0"),
+        ({"packing": "dense"}, "packing is 'dense'"),
+        ({"document": "page"}, "document is 'page'"),
+        ({"processes": -1}, "processes is -1"),
+    ],
+)
+def test_impossible_options_are_refused(corpus, vocab, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        build_data(corpus, vocab, tmp_path / "data", **{**SMALL, **options})
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", b"caf\xe9", b"a\0b"])
+def test_a_corpus_that_cannot_be_used_leaves_no_output(vocab, tmp_path, content):
+    (tmp_path / "bad.txt").write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.txt"):
+        build_data(tmp_path / "bad.txt", vocab, tmp_path / "data", **SMALL)
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_existing_output_is_not_touched(data, corpus, vocab):
+    before = contents(data)
+    with pytest.raises(OutputError, match="already exists"):
+        build_data(corpus, vocab, data, **SMALL)
+    assert contents(data) == before
+    assert not data.with_name("data.building").exists()
+
+
+def test_an_empty_folder_may_be_the_output(corpus, vocab, tmp_path):
+    (tmp_path / "data").mkdir()
+    build_data(corpus, vocab, tmp_path / "data", **SMALL)
+    assert (tmp_path / "data" / FILE_NAME).is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_an_output_that_cannot_be_written_is_named(corpus, vocab, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"(?s)cannot write.*file"):
+        build_data(corpus, vocab, tmp_path / "file" / "data", **SMALL)
+
+
+def test_a_vocabulary_without_a_special_token_is_refused(corpus, tmp_path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n")
+    with pytest.raises(InputError, match=r"(?s)\[MASK\].*vocab\.txt"):
+        build_data(corpus, tmp_path / "vocab.txt", tmp_path / "data", **SMALL)
+    assert not (tmp_path / "data").exists()
