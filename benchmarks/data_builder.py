@@ -18,9 +18,7 @@ from electra_tf.data.corpus import expand, read_documents
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", nargs="+", required=True, help="English text")
     parser.add_argument("--vocab", required=True)
     parser.add_argument("--megabytes", type=int, nargs="+", default=[200, 500])

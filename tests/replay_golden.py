@@ -53,17 +53,16 @@ class Recording:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.config = json.loads((self.folder / "config.json").read_text())
+        try:
+            self.config = json.loads((self.folder / "config.json").read_text())
+        except (OSError, ValueError) as error:
+            sys.exit(f"{self.folder}: no recorded trajectory: config.json cannot be read ({error})")
+        flags = self.flags = self.config.get("flags", {})
+        others = ("uniform_generator", "two_tower_generator", "electric_objective")
+        if not flags.get("electra_objective") or not flags.get("untied_generator") or any(map(flags.get, others)):
+            sys.exit(f"{self.folder}: only ELECTRA with a generator of its own can be replayed")
         with np.load(self.folder / "steps.npz") as arrays:
             self.arrays = dict(arrays)
-        flags = self.flags = self.config["flags"]
-        if (
-            not flags["electra_objective"]
-            or not flags["untied_generator"]
-            or flags["uniform_generator"]
-            or (flags["two_tower_generator"] or flags["electric_objective"])
-        ):
-            sys.exit(f"{self.folder}: only ELECTRA with a generator of its own can be replayed")
         untied = flags["untied_generator_embeddings"]
         width = flags["embedding_size"] or self.config["bert_config"]["hidden_size"]
         generator = self.config["generator_bert_config"]
@@ -143,8 +142,10 @@ def replay(recording: Recording, compiler: str, devices: int) -> list[tuple]:
         step.apply_gradients(gradients)
         return outputs, norm, rate
 
-    run = lambda batch, fed: strategy.run(replica_step, args=(batch, fed))
-    run = run if compiler == "eager" else tf.function(run, autograph=False)
+    def run_eagerly(batch, fed):
+        return strategy.run(replica_step, args=(batch, fed))
+
+    run = run_eagerly if compiler == "eager" else tf.function(run_eagerly, autograph=False)
     worst = {}
     for number in range(len(recording)):
         batch, fed = recording.fed(number)
@@ -163,9 +164,7 @@ def compare(recording, number, outputs, norm, rate, worst):
     suffix = "onehot_" if recording.sparse else ""
     config = recording.electra
     mlm, disc = (float(sum(outputs[name])) for name in ("mlm_loss", "disc_loss"))
-    joined = {
-        name: np.concatenate([r.numpy() for r in parts]) for name, parts in outputs.items() if parts[0].ndim
-    }
+    joined = {name: np.concatenate([r.numpy() for r in parts]) for name, parts in outputs.items() if parts[0].ndim}
 
     def note(quantity, ours, theirs, relative=False):
         difference = np.abs(np.float64(ours) - np.float64(theirs))
@@ -186,9 +185,7 @@ def compare(recording, number, outputs, norm, rate, worst):
         note("losses, relative", disc, arrays["disc_loss"][number], relative=True)
         note("logits", joined["disc_logits"], arrays["disc_logits"][number])
         weights = arrays["masked_lm_weights"][number]
-        note(
-            "logits", joined["mlm_position_loss"] * weights, arrays["mlm_per_position_loss"][number] * weights
-        )
+        note("logits", joined["mlm_position_loss"] * weights, arrays["mlm_per_position_loss"][number] * weights)
     for at, name in ((0, "mlm_logits_first"), (len(recording) - 1, "mlm_logits_last")):
         if number == at and (at == 0 or not recording.sparse):
             note("logits", joined["mlm_logits"], arrays[name])
@@ -230,9 +227,8 @@ def report(rows) -> bool:
         within = largest <= limit and (first is None or first <= first_limit)
         good &= within
         first, first_limit = ("" if x is None else f"{x:.1e}" for x in (first, first_limit))
-        print(
-            f"{name:28} {first:>9} {first_limit:>9} {largest:>10.1e} {limit:>9.0e}{'' if within else '  <-- exceeded'}"
-        )
+        verdict = "" if within else "  <-- exceeded"
+        print(f"{name:28} {first:>9} {first_limit:>9} {largest:>10.1e} {limit:>9.0e}{verdict}")
     return good
 
 
@@ -244,7 +240,11 @@ def main():
     options = parser.parse_args()
     recording = Recording(options.folder)
     counts = [int(n) for n in options.devices.split(",")]
-    logical_devices(max(counts))
+    if max(counts) > 1:
+        logical_devices(max(counts))
+    rows = recording.arrays["input_ids"].shape[1]
+    if any(rows % count for count in counts):
+        sys.exit(f"{options.folder}: its batches of {rows} rows cannot be split over --devices {options.devices}")
     good = True
     for devices in counts:
         for compiler in options.compilers.split(","):

@@ -6,9 +6,7 @@ import sys
 
 from absl import flags
 
-DESCRIPTION = (
-    "Builds a data set of shuffled TFRecords from text. A build that was stopped goes on where it was."
-)
+DESCRIPTION = "Builds a data set of shuffled TFRecords from text. A build that was stopped goes on where it was."
 EXAMPLE = "electra-tf data --input 'text/*.txt' --vocab vocab --length 128 --output data"
 
 
@@ -18,14 +16,10 @@ def define_flags() -> None:
         None,
         "Text: files or patterns (.txt, .jsonl, also .gz, .xz), comma-separated or repeated.",
     )
-    flags.DEFINE_string(
-        "vocab", None, "A folder made by `electra-tf vocab`, a Hugging Face folder or a vocab.txt."
-    )
+    flags.DEFINE_string("vocab", None, "A folder made by `electra-tf vocab`, a Hugging Face folder or a vocab.txt.")
     flags.DEFINE_string("output", None, "Folder for the data set; new or empty.")
     flags.DEFINE_integer("length", 128, "Tokens of an example, [CLS] and [SEP] included.")
-    flags.DEFINE_integer(
-        "processes", None, "Worker processes; by default by the cores and the size of the input."
-    )
+    flags.DEFINE_integer("processes", None, "Worker processes; by default by the cores and the size of the input.")
     flags.DEFINE_integer("seed", 0, "Of the shuffle and of the choice of segments.")
     flags.DEFINE_float("held_out", 0.01, "Share of the documents kept for evaluation.")
     flags.DEFINE_enum(
@@ -91,9 +85,7 @@ class _Watch:
         if self._bar is None or self._bar.desc != progress.stage:
             self.end()
             options = {"unit": "B", "unit_scale": True} if progress.stage == "units" else {"unit": " shards"}
-            self._bar = tqdm(
-                total=progress.total, desc=progress.stage, file=sys.stderr, mininterval=1, **options
-            )
+            self._bar = tqdm(total=progress.total, desc=progress.stage, file=sys.stderr, mininterval=1, **options)
         self._bar.update(max(0, progress.done - self._bar.n))
 
     def end(self) -> None:

@@ -71,9 +71,7 @@ def configured(classes: Sequence[type], files: Sequence[str], params: Sequence[s
     bound = re.findall(r"^([\w./]+) = ", text, re.MULTILINE)
     unused = [name for name in bound if name.rpartition(".")[0] not in used and f"%{name}" not in text]
     if unused:
-        raise ConfigError(
-            f"nothing uses {', '.join(unused)}", where=where, remedy="remove it, or correct its name"
-        )
+        raise ConfigError(f"nothing uses {', '.join(unused)}", where=where, remedy="remove it, or correct its name")
     for cls, fields in bindings.items():
         _check_types(cls, fields, where)
     instances = [cls(**fields) for cls, fields in bindings.items()]

@@ -34,9 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     if name not in COMMANDS:
         print(f"there is no command {name!r}\n\n{_overview()}", file=sys.stderr)
         sys.exit(2)
-    run_command(
-        importlib.import_module(f"electra_tf.cli.{name.replace('-', '_')}"), f"electra-tf {name}", rest
-    )
+    run_command(importlib.import_module(f"electra_tf.cli.{name.replace('-', '_')}"), f"electra-tf {name}", rest)
 
 
 def run_command(command, name: str, argv: list[str]) -> None:

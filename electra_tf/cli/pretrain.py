@@ -31,9 +31,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("gin_param", [], "Single settings, such as 'Recipe.batch_size = 64'.")
     flags.DEFINE_string("strategy", "one", "one, mirrored, multi_worker (TF_CONFIG) or tpu.")
     flags.DEFINE_integer("devices", None, "How many devices of this machine to use.", lower_bound=1)
-    flags.DEFINE_integer(
-        "threads", None, "Threads of an operation on a CPU; all cores by default.", lower_bound=1
-    )
+    flags.DEFINE_integer("threads", None, "Threads of an operation on a CPU; all cores by default.", lower_bound=1)
     flags.DEFINE_boolean("extend", False, "Allow more steps than the run was begun with.")
     flags.DEFINE_boolean("json", False, "Print the result as JSON on standard output.")
     flags.mark_flags_as_required(["data", "model_dir"])

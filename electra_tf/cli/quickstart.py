@@ -64,7 +64,12 @@ def run(values) -> int:
 def _electra_tf(*arguments) -> str:
     """Runs a command as a user would, and returns what it printed."""
     words = [str(word) for word in arguments]
-    print(f"\n\033[1m$ electra-tf {shlex.join(words)}\033[0m" if sys.stdout.isatty() else f"\n$ electra-tf {shlex.join(words)}", flush=True)
+    print(
+        f"\n\033[1m$ electra-tf {shlex.join(words)}\033[0m"
+        if sys.stdout.isatty()
+        else f"\n$ electra-tf {shlex.join(words)}",
+        flush=True,
+    )
     done = subprocess.run([sys.executable, "-m", "electra_tf", *words], stdout=subprocess.PIPE, text=True)
     if "--json" not in words:
         print(done.stdout, end="", flush=True)

@@ -9,18 +9,21 @@ MODEL_DIR/
 """
 
 import hashlib
-import itertools
 import json
 import os
 import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from electra_tf.conversion.safetensors import write_tensors
 from electra_tf.errors import CheckpointError, OutputError
-from electra_tf.models.config import EncoderConfig
+
+if TYPE_CHECKING:
+    from electra_tf.models.config import EncoderConfig
 
 RUN, STATE, INDEX = "run.json", "state.safetensors", "index.json"
 WEIGHTS, MOMENTS, VARIANCES = "weights/", "adam_m/", "adam_v/"
@@ -32,8 +35,8 @@ class Run:
 
     step: int
     weights: dict[str, np.ndarray]
-    discriminator: EncoderConfig
-    generator: EncoderConfig
+    discriminator: "EncoderConfig"
+    generator: "EncoderConfig"
     sharing: str
     tokenizer: Path
     run: dict = field(default_factory=dict)
@@ -68,10 +71,10 @@ def write_checkpoint(model_dir, step: int, tensors: dict[str, np.ndarray], facts
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        size, digest = _write_state(aside / STATE, tensors)
+        size, digest = write_tensors(aside / STATE, tensors)
         content = {"step": step, "files": {STATE: {"bytes": size, "sha256": digest}}, **facts}
         body = json.dumps(content, indent=1, sort_keys=True)
-        _write(aside / INDEX, [f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}".encode()])
+        _write(aside / INDEX, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}".encode())
         if final.exists():
             shutil.rmtree(final)
         os.replace(aside, final)
@@ -87,32 +90,11 @@ def write_checkpoint(model_dir, step: int, tensors: dict[str, np.ndarray], facts
     return final
 
 
-def _write_state(path, tensors):
-    """The safetensors format, streamed: no second copy of the state in memory."""
-    header, offset = {}, 0
-    kinds = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "uint32": "U32"}
-    for name in sorted(tensors):
-        array = tensors[name]
-        end = offset + array.nbytes
-        header[name] = {"dtype": kinds[str(array.dtype)], "shape": list(array.shape)}
-        header[name]["data_offsets"] = [offset, end]
-        offset = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    data = (np.ascontiguousarray(tensors[name]).tobytes() for name in sorted(tensors))
-    return _write(path, itertools.chain((len(text).to_bytes(8, "little"), text), data))
-
-
-def _write(path, parts):
-    digest, size = hashlib.sha256(), 0
+def _write(path, content):
     with open(path, "wb") as file:
-        for part in parts:
-            file.write(part)
-            digest.update(part)
-            size += len(part)
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    return size, digest.hexdigest()
 
 
 def _sync_folder(folder):
@@ -129,9 +111,7 @@ def read_index(folder) -> dict:
     try:
         digest, _, body = path.read_bytes().partition(b"\n")
     except OSError as error:
-        raise CheckpointError(
-            f"the checkpoint has no readable index: {error.strerror}", where=path
-        ) from error
+        raise CheckpointError(f"the checkpoint has no readable index: {error.strerror}", where=path) from error
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise CheckpointError("the index does not match its own checksum", where=path)
     return json.loads(body)
@@ -149,9 +129,7 @@ def read_checkpoint(folder) -> tuple[dict, dict[str, np.ndarray]]:
         except OSError as error:
             raise CheckpointError(f"the checkpoint misses a file: {error.strerror}", where=path) from error
         if len(data) != expected["bytes"]:
-            raise CheckpointError(
-                f"the file has {len(data)} bytes", where=path, expected=f"{expected['bytes']}"
-            )
+            raise CheckpointError(f"the file has {len(data)} bytes", where=path, expected=f"{expected['bytes']}")
         if hashlib.sha256(data).hexdigest() != expected["sha256"]:
             raise CheckpointError("the file does not match its checksum: it is damaged", where=path)
     return index, load(data)
@@ -179,6 +157,8 @@ def newest_intact(model_dir, say=print) -> tuple[dict, dict[str, np.ndarray]] | 
 
 def read_run(path) -> Run:
     """The newest intact checkpoint of the run in `path`; `CheckpointError` where it is no run."""
+    from electra_tf.models.config import EncoderConfig
+
     path = Path(path)
     try:
         run = json.loads((path / RUN).read_text(encoding="utf-8"))

@@ -8,7 +8,6 @@ and goes on. The output appears whole, by one rename.
 
 import fcntl
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -29,8 +28,10 @@ from electra_tf.data.stages import (
     process_unit,
     write_shard,
 )
-from electra_tf.data.workers import each, worker_pool
+from electra_tf.data.workers import workers
 from electra_tf.errors import InputError, OutputError
+
+PACKING_FIELDS = ("packing", "cross_documents", "document", "text_field", "seed", "held_out", "unit_bytes")
 
 
 @dataclass(frozen=True)
@@ -123,16 +124,16 @@ def build_data(
     try:
         input_bytes = sum(path.stat().st_size for path in paths)
         report = _Reporter(progress, began, input_bytes)
-        with _work_folder(output) as work, worker_pool(processes, paths, tokenizer) as pool:
+        with _work_folder(output) as work, workers(processes, paths, tokenizer) as run:
             report("start")
-            recipe, units = _process_units(pool, paths, recipe, work, report)
+            recipe, units = _process_units(run, paths, recipe, work, report)
             folder = work / recipe.key / "data"
-            shards = _write_shards(pool, units, recipe, folder, report)
+            shards = _write_shards(run, units, recipe, folder, report)
             manifest = _manifest(recipe, tokenizer, len(paths), units, shards)
             tokenizer.save(folder / VOCAB_FOLDER)
             manifest.write(folder)
             _publish(folder, output)
-            shutil.rmtree(work)
+            shutil.rmtree(folder.parent)
     except OSError as error:
         raise OutputError(
             f"cannot write: {error.strerror or error}",
@@ -142,7 +143,7 @@ def build_data(
     return manifest
 
 
-def _process_units(pool, paths, recipe, work, report):
+def _process_units(run, paths, recipe, work, report):
     """The first pass. Returns the units' records, and the recipe: its `held_out` may have been raised."""
     folder = work / recipe.key
     folder.mkdir(exist_ok=True)
@@ -158,7 +159,7 @@ def _process_units(pool, paths, recipe, work, report):
                 report("units", f"unit {unit.number}", kept=True, done=unit.consumed)
 
     task = partial(process_unit, recipe=recipe, folder=folder)
-    for unit, record in each(pool, task, unfinished()):
+    for unit, record in run(task, unfinished()):
         records[unit.number] = record
         report("units", f"unit {unit.number}", done=unit.consumed, text_bytes=unit.size)
 
@@ -171,11 +172,11 @@ def _process_units(pool, paths, recipe, work, report):
         # So few documents that none fell below the share: again, with the one that comes nearest.
         smallest = min(unit["smallest_share"] for unit in units)
         recipe = replace(recipe, held_out=math.nextafter(smallest, 1))
-        return _process_units(pool, paths, recipe, work, report)
+        return _process_units(run, paths, recipe, work, report)
     return recipe, units
 
 
-def _write_shards(pool, units, recipe, folder, report):
+def _write_shards(run, units, recipe, folder, report):
     """The second pass. Returns the shards' records in order."""
     folder.mkdir(exist_ok=True)
     jobs = [job for split in SPLITS for job in _shard_jobs(split, units, recipe)]
@@ -196,7 +197,7 @@ def _write_shards(pool, units, recipe, folder, report):
                 report("shards", job.name, kept=True, done=len(records), total=len(jobs))
 
     task = partial(write_shard, recipe=recipe, parts=folder.parent, folder=folder)
-    for job, record in each(pool, task, unfinished()):
+    for job, record in run(task, unfinished()):
         records[job.name] = record
         report("shards", job.name, done=len(records), total=len(jobs))
     return [records[job.name] for job in jobs]
@@ -205,11 +206,12 @@ def _write_shards(pool, units, recipe, folder, report):
 def _shard_jobs(split, units, recipe):
     examples = sum(unit["splits"][split]["examples"] for unit in units)
     count = -(-examples // recipe.shard_examples)
-    digests = [unit["splits"][split]["sha256"] for unit in units]
+    parts = "".join(unit["splits"][split]["sha256"] for unit in units)
+    contents = hashlib.sha256(parts.encode()).hexdigest()
     for number in range(count):
         name = f"{split}-{number:05}-of-{count:05}.tfrecord"
         first, end = (2**64 * n // count for n in (number, number + 1))
-        source = hashlib.sha256(json.dumps([recipe.key, name, digests]).encode()).hexdigest()
+        source = hashlib.sha256(f"{recipe.key} {name} {contents}".encode()).hexdigest()
         yield ShardJob(name, split, first, end - 1, len(units), source)
 
 
@@ -237,18 +239,7 @@ def _manifest(recipe, tokenizer, files, units, shards):
     return Manifest(
         length=recipe.length,
         tokenizer=describe_tokenizer(tokenizer),
-        packing={
-            name: getattr(recipe, name)
-            for name in (
-                "packing",
-                "cross_documents",
-                "document",
-                "text_field",
-                "seed",
-                "held_out",
-                "unit_bytes",
-            )
-        },
+        packing={name: getattr(recipe, name) for name in PACKING_FIELDS},
         input={"files": files, "bytes": sum(unit["bytes"] for unit in units)},
         splits=splits,
         shards=tuple(Shard(**{field.name: shard[field.name] for field in fields(Shard)}) for shard in shards),
@@ -274,7 +265,11 @@ def _work_folder(output: Path) -> Iterator[Path]:
             raise OutputError(
                 "another build is writing this output", where=output, remedy="wait for it, or stop it"
             ) from None
-        yield work
+        try:
+            yield work
+        finally:
+            if not any(work.rglob("*.json")):  # nothing that a later build could use
+                shutil.rmtree(work)
 
 
 def _publish(folder: Path, output: Path) -> None:

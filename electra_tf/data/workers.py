@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,14 @@ def tokenize(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @contextmanager
-def worker_pool(processes: int | None, paths: Sequence[Path], tokenizer) -> Iterator[Executor]:
-    """Workers that are ready to tokenize.
+def workers(processes: int | None, paths: Sequence[Path], tokenizer) -> Iterator[Callable]:
+    """A function `run(task, jobs)` that gives pairs of a job and its result, as they are finished.
+
+    Jobs are taken no faster than they can be done.
 
     Args:
-        processes: how many; 0: this process does the work, without TensorFlow, which does not earn its start
-            on a small corpus; None: by the number of cores and the size of the files.
+        processes: how many processes; 0: this one does the work, without TensorFlow, which does not earn its
+            start on a small corpus; None: by the number of cores and the size of the files.
         paths: the corpus.
         tokenizer: a `Tokenizer`.
 
@@ -45,7 +48,8 @@ def worker_pool(processes: int | None, paths: Sequence[Path], tokenizer) -> Iter
     if processes < 0:
         raise ConfigError(f"processes is {processes}", expected="0 or more")
     if processes == 0:
-        yield _ThisProcess(tokenizer)
+        _set_tokenizer(tokenizer, "reference")
+        yield lambda task, jobs: ((job, task(job)) for job in jobs)
         return
     context = multiprocessing.get_context("spawn")
     arguments = (context.Barrier(processes), tokenizer)
@@ -53,7 +57,7 @@ def worker_pool(processes: int | None, paths: Sequence[Path], tokenizer) -> Iter
         try:
             for started in [pool.submit(abs, n) for n in range(processes)]:
                 started.result()
-            yield pool
+            yield partial(_run, pool, processes + 1)
         except BrokenProcessPool as error:
             raise OutputError(
                 "a worker process ended before its work was done",
@@ -62,9 +66,7 @@ def worker_pool(processes: int | None, paths: Sequence[Path], tokenizer) -> Iter
             ) from error
 
 
-def each(pool: Executor, task: Callable, jobs: Iterable) -> Iterator[tuple]:
-    """Pairs of a job and its result, as they are finished. Takes jobs no faster than they can be done."""
-    ahead = getattr(pool, "_max_workers", 0) + 1
+def _run(pool, ahead, task, jobs):
     pending = {}
     for job in jobs:
         pending[pool.submit(task, job)] = job
@@ -84,20 +86,6 @@ def _text_bytes(path):
     return path.stat().st_size * (3 if path.suffix in (".gz", ".xz") else 1)
 
 
-class _ThisProcess(Executor):
-    """Does what it is given at once."""
-
-    def __init__(self, tokenizer):
-        from electra_tf.text.wordpiece import LineTokenizer
-
-        _set_tokenizer(LineTokenizer(tokenizer, engine="reference"))
-
-    def submit(self, task, /, *args, **kwargs):
-        future = Future()
-        future.set_result(task(*args, **kwargs))
-        return future
-
-
 def _start_worker(barrier, tokenizer):
     # An interrupt is the parent's to handle; and where the parent is killed, its workers follow.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -109,11 +97,9 @@ def _start_worker(barrier, tokenizer):
     sys.modules |= dict.fromkeys(("jax", "matplotlib", "sklearn"))
     import tensorflow as tf
 
-    from electra_tf.text.wordpiece import LineTokenizer
-
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    _set_tokenizer(LineTokenizer(tokenizer))
+    _set_tokenizer(tokenizer, "fast")
     tokenize(["a"])
     barrier.wait()
 
@@ -123,6 +109,8 @@ def _follow(parent):
     os._exit(1)
 
 
-def _set_tokenizer(line_tokenizer):
+def _set_tokenizer(tokenizer, engine):
+    from electra_tf.text.wordpiece import LineTokenizer
+
     global _tokenizer
-    _tokenizer = line_tokenizer
+    _tokenizer = LineTokenizer(tokenizer, engine)

@@ -34,9 +34,7 @@ class MaskedLMHead(keras.layers.Layer):
         self.dense = Dense(hidden_size, embedding_size, activation, initializer, name="dense", **policy)
         self.norm = LayerNorm(embedding_size, epsilon, name="norm", **policy)
         self.word, self.initializer_range = word, initializer_range
-        self.output_bias = self.add_weight(
-            name="output_bias", shape=(word.rows,), initializer="zeros", autocast=False
-        )
+        self.output_bias = self.add_weight(name="output_bias", shape=(word.rows,), initializer="zeros", autocast=False)
         self.built = True
 
     def call(self, h):
@@ -81,9 +79,7 @@ class Pooler(keras.layers.Layer):
     def __init__(self, hidden_size: int, initializer_range: float = 0.02, **kwargs):
         super().__init__(**kwargs)
         initializer = truncated_normal(initializer_range)
-        self.dense = Dense(
-            hidden_size, hidden_size, "tanh", initializer, name="dense", dtype=self.dtype_policy
-        )
+        self.dense = Dense(hidden_size, hidden_size, "tanh", initializer, name="dense", dtype=self.dtype_policy)
         self.built = True
 
     def call(self, h):

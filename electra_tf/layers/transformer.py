@@ -25,9 +25,7 @@ class Block(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         shared = {"epsilon": epsilon, "initializer_range": initializer_range, "dtype": self.dtype_policy}
-        self.attention = SelfAttention(
-            hidden_size, num_heads, dropout, attention_dropout, name="attention", **shared
-        )
+        self.attention = SelfAttention(hidden_size, num_heads, dropout, attention_dropout, name="attention", **shared)
         self.feed_forward = FeedForward(
             hidden_size, intermediate_size, activation, dropout, name="feed_forward", **shared
         )

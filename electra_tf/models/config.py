@@ -47,7 +47,7 @@ class EncoderConfig:
             object.__setattr__(self, "num_hidden_groups", 1 if albert else self.num_hidden_layers)
         if self.model_type not in ("electra", "albert"):
             self._reject("model_type", "'electra' or 'albert'")
-        sizes = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+        sizes = ("vocab_size", "hidden_size", "embedding_size", "num_hidden_layers", "num_attention_heads")
         sizes += ("intermediate_size", "max_position_embeddings", "type_vocab_size", "num_hidden_groups")
         for name in (*sizes, "inner_group_num"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
@@ -61,8 +61,9 @@ class EncoderConfig:
             self._reject("num_attention_heads", f"a divisor of hidden_size {self.hidden_size}")
         if self.num_hidden_layers % self.num_hidden_groups:
             self._reject("num_hidden_groups", f"a divisor of num_hidden_layers {self.num_hidden_layers}")
-        if not albert and (self.num_hidden_groups, self.inner_group_num) != (self.num_hidden_layers, 1):
-            self._reject("num_hidden_groups", "no groups: an 'electra' encoder has one layer a depth")
+        for name, own in (("num_hidden_groups", self.num_hidden_layers), ("inner_group_num", 1)):
+            if not albert and getattr(self, name) != own:
+                self._reject(name, f"{own}: an 'electra' encoder has one layer a depth")
 
     def _reject(self, name, expected):
         raise ConfigError(

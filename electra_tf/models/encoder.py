@@ -55,12 +55,8 @@ class Encoder(keras.Model):
         self.projection = None
         if c.embedding_size != c.hidden_size:
             # ELECTRA's original leaves this layer at its library's default, Glorot; ALBERT's does not.
-            initializer = (
-                "glorot_uniform" if c.model_type == "electra" else truncated_normal(c.initializer_range)
-            )
-            self.projection = Dense(
-                c.embedding_size, c.hidden_size, None, initializer, name="projection", **policy
-            )
+            initializer = "glorot_uniform" if c.model_type == "electra" else truncated_normal(c.initializer_range)
+            self.projection = Dense(c.embedding_size, c.hidden_size, None, initializer, name="projection", **policy)
         block = {"hidden_size": c.hidden_size, "num_heads": c.num_attention_heads} | common
         block |= {"intermediate_size": c.intermediate_size, "activation": c.hidden_act}
         block |= {"dropout": c.hidden_dropout_prob, "attention_dropout": c.attention_probs_dropout_prob}

@@ -86,9 +86,7 @@ def _albert(hidden, layers, heads, dropout):
     return Preset(encoder, None, _SENTENCEPIECE)
 
 
-def _alectra(
-    hidden, heads, intermediate, layers, generator_layers, generator_heads, positions, vocab, recipe
-):
+def _alectra(hidden, heads, intermediate, layers, generator_layers, generator_heads, positions, vocab, recipe):
     encoder = EncoderConfig(
         model_type="albert",
         vocab_size=vocab,

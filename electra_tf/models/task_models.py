@@ -25,9 +25,7 @@ def masked_lm_head(encoder: Encoder, name="masked_lm") -> MaskedLMHead:
 def replaced_token_head(encoder: Encoder, name="replaced_token") -> ReplacedTokenHead:
     """The discriminator's head over `encoder`."""
     c = encoder.config
-    return ReplacedTokenHead(
-        c.hidden_size, c.hidden_act, c.initializer_range, name=name, dtype=encoder.dtype_policy
-    )
+    return ReplacedTokenHead(c.hidden_size, c.hidden_act, c.initializer_range, name=name, dtype=encoder.dtype_policy)
 
 
 class _EncoderWithHead(keras.Model):

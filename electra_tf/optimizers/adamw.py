@@ -1,5 +1,6 @@
 """AdamW as pure functions: Loshchilov & Hutter (2019), and Google's variant without bias correction."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -57,7 +58,9 @@ def bias_scales(rule: AdamW, step) -> tuple[tf.Tensor, tf.Tensor]:
     if not rule.bias_correction:
         return tf.ones([]), tf.ones([])
     t = tf.cast(step, tf.float32) + 1
-    return tuple(-1 / tf.math.expm1(t * tf.math.log(beta)) for beta in (rule.beta_1, rule.beta_2))
+    # In float32, 0.999 and so 1 - 0.999 would be off by 1e-5: the logarithm is taken before rounding.
+    logarithms = [math.log(beta) if beta else -math.inf for beta in (rule.beta_1, rule.beta_2)]
+    return tuple(-1 / tf.math.expm1(t * logarithm) for logarithm in logarithms)
 
 
 def update(rule: AdamW, weight, gradient, scale, m, v, rate, decay, m_scale, v_scale):

@@ -190,9 +190,7 @@ def electra_loss(model: Electra, batch, drawn: Draw, total: Normalisers, seed=No
     # Generate: predict the masked tokens from their context.
     hidden = model.generator(masked.input_ids, real, segments, training=training, seed=seeds[0])
     hidden = tf.gather(hidden, masked.positions, batch_dims=1)
-    mlm_logits, position_loss, sampled = model.predict(
-        model.masked_lm, hidden, masked.ids, drawn.numbers, config
-    )
+    mlm_logits, position_loss, sampled = model.predict(model.masked_lm, hidden, masked.ids, drawn.numbers, config)
     mlm_loss = tf.reduce_sum(position_loss * masked.weights) / total.masked
 
     # Sample: put the predictions in place; one that hits the original counts as original.
@@ -208,9 +206,7 @@ def electra_loss(model: Electra, batch, drawn: Draw, total: Normalisers, seed=No
     disc_loss = tf.reduce_sum(token_loss * counts) / total.tokens
 
     loss = config.mlm_weight * mlm_loss + config.disc_weight * disc_loss
-    return loss, Outputs(
-        mlm_loss, disc_loss, mlm_logits, disc_logits, sampled, corrupted, replaced, position_loss
-    )
+    return loss, Outputs(mlm_loss, disc_loss, mlm_logits, disc_logits, sampled, corrupted, replaced, position_loss)
 
 
 def predict(head, hidden, ids, numbers, config: ElectraConfig):

@@ -12,9 +12,7 @@ def check_sharing(sharing: str, discriminator: EncoderConfig, generator: Encoder
     if sharing not in SHARING:
         raise ConfigError(f"embedding_sharing is {sharing!r}", expected=f"one of {', '.join(SHARING)}")
     fields = {"all": ("embedding_size", "vocab_size", "max_position_embeddings", "type_vocab_size")}
-    for name in fields.get(
-        sharing, ("embedding_size", "vocab_size") if sharing == "word" else ("vocab_size",)
-    ):
+    for name in fields.get(sharing, ("embedding_size", "vocab_size") if sharing == "word" else ("vocab_size",)):
         ours, theirs = getattr(generator, name), getattr(discriminator, name)
         if ours != theirs:
             raise ConfigError(

@@ -59,9 +59,7 @@ def mask(batch, run_seed: int, step, config, special_ids) -> Masked:
 
     # 85 % of the chosen positions show [MASK] and 15 % keep their token in the original.
     choice = uniform([rows, limit], seed_of(run_seed, "replacement", step))
-    at_random = (choice >= config.mask_token_prob) & (
-        choice < config.mask_token_prob + config.random_token_prob
-    )
+    at_random = (choice >= config.mask_token_prob) & (choice < config.mask_token_prob + config.random_token_prob)
     any_token = uniform([rows, limit], seed_of(run_seed, "random token", step))
     any_token = tf.cast(any_token * config.generator.vocab_size, tf.int32)
     shown = tf.where(at_random, any_token, special_ids.mask)

@@ -149,9 +149,7 @@ class Tokenizer:
         for part in parts:
             _check_unicode(part)
         encoded = iter(engine.encode_batch(parts, add_special_tokens=False))
-        return [
-            self._assemble([next(encoded) for _ in text], max_length, add_special_tokens) for text in texts
-        ]
+        return [self._assemble([next(encoded) for _ in text], max_length, add_special_tokens) for text in texts]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """The text of ids: pieces joined, blanks before punctuation removed."""
@@ -219,9 +217,7 @@ class Tokenizer:
 
     def _check(self):
         if not self.vocabulary:
-            raise InputError(
-                "the vocabulary is empty", where=self.source, remedy="make one with `electra-tf vocab`"
-            )
+            raise InputError("the vocabulary is empty", where=self.source, remedy="make one with `electra-tf vocab`")
         if len(self._ids) < len(self.vocabulary):
             repeated = next(token for i, token in enumerate(self.vocabulary) if self._ids[token] != i)
             first = self.vocabulary.index(repeated)

@@ -128,18 +128,14 @@ def _read_tokenizer_json(path):
             expected="all tokens in the vocabulary",
             remedy="put them in place of [unusedN] entries of the vocabulary",
         )
-    return vocabulary, {
-        ours: normalizer[name] for ours, (_, name) in _SETTING_NAMES.items() if name in normalizer
-    }
+    return vocabulary, {ours: normalizer[name] for ours, (_, name) in _SETTING_NAMES.items() if name in normalizer}
 
 
 def _read_json(path):
     try:
         content = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"the file is not JSON: {error}", where=path, remedy="fetch or make it again"
-        ) from error
+        raise InputError(f"the file is not JSON: {error}", where=path, remedy="fetch or make it again") from error
     if not isinstance(content, dict):
         raise InputError("the file does not hold a JSON object", where=path, remedy="fetch or make it again")
     return content

@@ -18,9 +18,7 @@ COMPILERS = ("eager", "graph", "islands", "xla")
 def check_compiler(name: str) -> str:
     """`name`, or `ConfigError` where it is none of `COMPILERS`."""
     if name not in COMPILERS:
-        raise ConfigError(
-            f"the compiler choice is {name!r}", expected=f"auto, or one of {', '.join(COMPILERS)}"
-        )
+        raise ConfigError(f"the compiler choice is {name!r}", expected=f"auto, or one of {', '.join(COMPILERS)}")
     return name
 
 
@@ -34,9 +32,7 @@ def compile_blocks(transformer) -> None:
     first = transformer.blocks[0]
 
     def program(training):
-        return island(
-            lambda values, x, mask, seed: _with_weights(first, values)(x, mask, training=training, seed=seed)
-        )
+        return island(lambda values, x, mask, seed: _with_weights(first, values)(x, mask, training=training, seed=seed))
 
     programs = {training: program(training) for training in (False, True)}
 

@@ -60,7 +60,7 @@ class Cost:
         model: `Electra`. recipe: `Recipe`. length: tokens a row. examples: of the training split.
         fill: share of real tokens. first_step: steps already done. step_seconds: measured in the rehearsal.
         memory: bytes in use after it. peak: FLOP/s of matrix products on one device. devices: how many there are.
-        evaluations, eval_batches: how many evaluations are to come, and the batches of one.
+        eval_rows: rows of one evaluation; 0: there is none.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class Cost:
             "epochs": f"{recipe.steps * recipe.batch_size / self.examples:.2f} over {self.examples:,} examples",
             "compute": f"{self.flops * recipe.steps:.2e} FLOP, {self.flops / 1e9:.1f} GFLOP a step"
             + (f", {self.peak_share:.0%} of this machine's matrix products" if self.peak_share else ""),
+            "compiled": f"{recipe.compiler}, {recipe.precision}, {recipe.micro_batches} micro-batch(es)",
             "memory": f"{self.memory / 1e9:.2f} GB",
             "time": f"{duration(self.seconds)} ({self.step_seconds:.3f} s a step, "
             f"{duration(self.eval_seconds)} of evaluation)",

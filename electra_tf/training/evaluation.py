@@ -50,9 +50,7 @@ class Evaluation:
         text = ids[(real == 1) & ~np.isin(ids, (special_ids.cls, special_ids.sep))]
         for number in range(-(-count // self.batch_size)):
             rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
-            batch = {
-                name: tf.constant(_padded(array[rows], self.batch_size)) for name, array in arrays.items()
-            }
+            batch = {name: tf.constant(_padded(array[rows], self.batch_size)) for name, array in arrays.items()}
             drawn = electra.draw(batch, seed, number, model.config, special_ids)
             others = tf.constant(random.choice(text, drawn.masked.positions.shape), tf.int32)
             corrupted = scatter(batch["input_ids"], drawn.masked.positions, others, drawn.masked.weights)
@@ -92,9 +90,7 @@ class Evaluation:
         one = electra.Normalisers(tf.ones([]), tf.ones([]))
         _, outputs = electra.electra_loss(self.model, batch, drawn, one, training=False)
         measured = electra.measure(batch, drawn, outputs)
-        hidden = self.model.discriminator(
-            corrupted, batch["input_mask"], batch["segment_ids"], training=False
-        )
+        hidden = self.model.discriminator(corrupted, batch["input_mask"], batch["segment_ids"], training=False)
         return measured, outputs.disc_logits, self.model.replaced_token(hidden), outputs.replaced
 
 

@@ -29,13 +29,13 @@ class Health:
     """Warnings from the course of the training metrics; each is given once, until its cause has gone.
 
     Args:
-        warmup_steps: nothing is judged before twice as many steps, as all is unsettled then.
+        warmup_steps: nothing is judged before five times as many steps, as all is unsettled then.
         vocab_size: the loss of a uniform guess is its logarithm.
         patience: a sign must hold for so many looks in a row.
     """
 
     def __init__(self, warmup_steps: float, vocab_size: int, patience: int = 3):
-        self.settled, self.uniform_loss, self.patience = 2 * warmup_steps, math.log(vocab_size), patience
+        self.settled, self.uniform_loss, self.patience = 5 * warmup_steps, math.log(vocab_size), patience
         self.held = dict.fromkeys(_SIGNS, 0)
         self.norms = deque(maxlen=50)
 
@@ -44,7 +44,7 @@ class Health:
         typical = sorted(self.norms)[len(self.norms) // 2] if len(self.norms) >= 10 else math.inf
         self.norms.append(metrics["grad_norm"])
         signs = {
-            "discriminator": metrics["disc_auc"] < 0.55,
+            "discriminator": metrics["disc_auc"] < 0.52,
             "strong generator": metrics["sampled_accuracy"] > 0.7,
             "weak generator": metrics["mlm_loss"] > self.uniform_loss - 0.1,
             "gradient": metrics["grad_norm"] > 100 * typical,

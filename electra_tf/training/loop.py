@@ -25,9 +25,7 @@ class Trainer(orbit.AbstractTrainer):
         steps, seconds: of the last call of `train`.
     """
 
-    def __init__(
-        self, strategy, step: Step, dataset: DataSet, batch_size: int, seed: int, eager: bool = False
-    ):
+    def __init__(self, strategy, step: Step, dataset: DataSet, batch_size: int, seed: int, eager: bool = False):
         self.strategy, self.step, self.dataset = strategy, step, dataset
         self.batch_size, self.seed = batch_size, seed
         self.steps, self.seconds = 0, 0.0

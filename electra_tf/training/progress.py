@@ -12,7 +12,7 @@ from electra_tf.errors import OutputError
 METRICS = "metrics.jsonl"
 
 
-def area_under_curve(positive, negative) -> float:
+def binned_area_under_curve(positive, negative) -> float:
     """Area under the ROC curve from counts of both classes in bins of rising score; ties count half."""
     positive, negative = np.float64(positive), np.float64(negative)
     below = np.cumsum(negative) - negative
@@ -37,7 +37,7 @@ def training_metrics(window: dict, config) -> dict[str, float]:
         "mlm_accuracy": sums["mlm_hits"] / max(1.0, sums["masked"]),
         "sampled_accuracy": sums["sampled_hits"] / max(1.0, sums["masked"]),
         "disc_accuracy": sums["disc_hits"] / max(1.0, sums["tokens"]),
-        "disc_auc": area_under_curve(positive, negative),
+        "disc_auc": binned_area_under_curve(positive, negative),
         "replaced": sums["replaced"] / max(1.0, sums["tokens"]),
         "grad_norm": sums["grad_norm"] / steps,
         "generator_grad_norm": sums["generator_grad_norm"] / steps,
@@ -105,9 +105,7 @@ class Display:
         if self.stream.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(
-                total=steps, initial=first_step, unit="step", file=self.stream, dynamic_ncols=True
-            )
+            self.bar = tqdm(total=steps, initial=first_step, unit="step", file=self.stream, dynamic_ncols=True)
         self.steps = steps
 
     def say(self, text: str) -> None:

@@ -48,9 +48,7 @@ class Model:
     def electra_config(self, vocab_size: int) -> ElectraConfig:
         """The method's configuration over a vocabulary of `vocab_size` tokens."""
         published = preset(self.preset)
-        unknown = {*self.discriminator, *self.generator} - {
-            f.name for f in dataclasses.fields(published.encoder)
-        }
+        unknown = {*self.discriminator, *self.generator} - {f.name for f in dataclasses.fields(published.encoder)}
         if unknown:
             raise ConfigError(
                 f"there is no encoder field {', '.join(sorted(unknown))}",
@@ -59,24 +57,22 @@ class Model:
             )
         encoder = published.encoder.replace(**{"vocab_size": vocab_size, **self.discriminator})
         generator = published.generator
-        if generator is None or self.discriminator or self.generator_width or self.generator_depth:
+        resized = {"hidden_size", "num_hidden_layers"} & self.discriminator.keys()
+        if generator is None or resized or self.generator_width or self.generator_depth:
             width, depth = _shares(published)
-            generator = generator_config(
-                encoder, self.generator_width or width, self.generator_depth or depth
-            )
-        changes = {"vocab_size": encoder.vocab_size}
+            generator = generator_config(encoder, self.generator_width or width, self.generator_depth or depth)
+        inherited = {name: getattr(encoder, name) for name in _INHERITED}
         if self.embedding_sharing == "none":
-            changes["embedding_size"] = generator.hidden_size
-        changes |= {
-            name: getattr(encoder, name) for name in ("hidden_dropout_prob", "max_position_embeddings")
-        }
-        changes["attention_probs_dropout_prob"] = encoder.attention_probs_dropout_prob
-        generator = generator.replace(**{**changes, **self.generator})
+            inherited["embedding_size"] = generator.hidden_size
+        generator = generator.replace(**{**inherited, **self.generator})
         names = {f.name for f in dataclasses.fields(ElectraConfig)} - {"discriminator", "generator", "compat"}
         compat = Compat(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Compat)})
-        return ElectraConfig(
-            encoder, generator, compat=compat, **{name: getattr(self, name) for name in names}
-        )
+        return ElectraConfig(encoder, generator, compat=compat, **{name: getattr(self, name) for name in names})
+
+
+# What the generator has as the discriminator has it, unless `Model.generator` says otherwise.
+_INHERITED = ("vocab_size", "embedding_size", "max_position_embeddings", "type_vocab_size", "hidden_act")
+_INHERITED += ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "layer_norm_eps")
 
 
 def _shares(published):
@@ -140,9 +136,7 @@ class Recipe:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}", where="Recipe", expected="at least 1")
         if self.precision not in ("float32", "mixed_bfloat16"):
-            raise ConfigError(
-                f"precision is {self.precision!r}", where="Recipe", expected="float32 or mixed_bfloat16"
-            )
+            raise ConfigError(f"precision is {self.precision!r}", where="Recipe", expected="float32 or mixed_bfloat16")
         if not 0 <= self.seed < 1 << 32:
             raise ConfigError(f"seed is {self.seed}", where="Recipe", expected="a number from 0 to 2^32 - 1")
         if self.compiler != "auto":

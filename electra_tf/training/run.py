@@ -14,6 +14,7 @@ import orbit
 import tensorflow as tf
 
 from electra_tf.conversion.run_directory import RUN, list_checkpoints
+from electra_tf.data.manifest import check_vocabulary
 from electra_tf.data.reader import DataSet
 from electra_tf.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
 from electra_tf.pretraining.electra import Electra, SpecialIds
@@ -123,6 +124,7 @@ def _check_data(dataset, config, recipe):
             where=dataset.folder,
             remedy="build the data with a smaller --length, or raise max_position_embeddings",
         )
+    check_vocabulary(dataset.manifest, dataset.tokenizer(), dataset.vocab)
     examples = dataset.manifest.splits["train"].examples
     if examples < recipe.batch_size:
         raise DataError(
@@ -158,9 +160,7 @@ def _settle(model_dir, description, recipe, config, dataset, extend, say) -> Rec
         _check_same_run(begun, json.loads(json.dumps(description)), recipe, extend, model_dir, say)
         return recipe
     if recipe.compiler == "auto":
-        recipe = dataclasses.replace(
-            recipe, compiler=_choose_compiler(recipe, config, dataset.manifest.length)
-        )
+        recipe = dataclasses.replace(recipe, compiler=_choose_compiler(recipe, config, dataset.manifest.length))
         description["recipe"] = asdict(recipe)
     return recipe
 
@@ -177,9 +177,7 @@ def _check_same_run(begun, now, recipe, extend, model_dir, say):
     if changed:
         raise TrainingError(
             "the run was begun with other settings:\n    "
-            + "\n    ".join(
-                f"{name}: {before!r}, now {after!r}" for name, (before, after) in changed.items()
-            ),
+            + "\n    ".join(f"{name}: {before!r}, now {after!r}" for name, (before, after) in changed.items()),
             where=model_dir / RUN,
             expected="the settings it was begun with; they define its trajectory",
             remedy="resume with those, start anew in another --model_dir, or, for more steps alone, add --extend",
@@ -234,9 +232,7 @@ def _build(distribution, config, recipe, dataset):
             recipe.compiler,
             recipe.micro_batches,
         )
-    trainer = Trainer(
-        distribution, step, dataset, recipe.batch_size, recipe.seed, eager=recipe.compiler == "eager"
-    )
+    trainer = Trainer(distribution, step, dataset, recipe.batch_size, recipe.seed, eager=recipe.compiler == "eager")
     return trainer, special_ids
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -118,8 +119,10 @@ def test_workers_end_with_their_parent(script, corpus, fast_vocab, tmp_path):
     ]
     assert len(workers) >= 2
     process.kill()
-    # Its end of the workers' standard output is closed when the last of them has ended.
     process.communicate(timeout=30)
+    deadline = time.monotonic() + 20
+    while any(map(running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert not any(map(running, workers))
 
 

@@ -32,9 +32,7 @@ ELECTRA = EncoderConfig(
     intermediate_size=32,
     max_position_embeddings=9,
 )
-ALBERT = ELECTRA.replace(
-    model_type="albert", num_hidden_layers=4, num_hidden_groups=2, inner_group_num=2, hidden_act="gelu_new"
-)
+ALBERT = ELECTRA.replace(model_type="albert", num_hidden_groups=1, inner_group_num=2, hidden_act="gelu_new")
 _BLOCK = {"hidden_size": HIDDEN, "num_heads": 4, "intermediate_size": 24, "activation": "relu"}
 
 
@@ -50,14 +48,12 @@ CASES = {
     "LayerNorm": Case(lambda **k: LayerNorm(HIDDEN, 1e-6, **k), (HIDDEN_STATES,)),
     "Dropout": Case(lambda **k: Dropout(0.3, **k), (HIDDEN_STATES,)),
     "Table": Case(lambda **k: Table(VOCABULARY, EMBEDDING, **k), (IDS,)),
-    "Embeddings": Case(
-        lambda **k: Embeddings(VOCABULARY, EMBEDDING, 9, dropout=0.2, **k), (IDS, TYPES, POSITIONS)
-    ),
+    "Embeddings": Case(lambda **k: Embeddings(VOCABULARY, EMBEDDING, 9, dropout=0.2, **k), (IDS, TYPES, POSITIONS)),
     "SelfAttention": Case(lambda **k: SelfAttention(HIDDEN, 4, 0.2, 0.3, **k), (HIDDEN_STATES, MASK)),
     "SelfAttention, pairwise mask": Case(lambda **k: SelfAttention(HIDDEN, 2, **k), (HIDDEN_STATES, PAIRWISE)),
     "FeedForward": Case(lambda **k: FeedForward(HIDDEN, 24, "gelu_new", **k), (HIDDEN_STATES,)),
     "Block": Case(lambda **k: Block(**_BLOCK, dropout=0.2, **k), (HIDDEN_STATES, MASK)),
-    "Transformer": Case(lambda **k: Transformer(4, _BLOCK, 2, 2, **k), (HIDDEN_STATES, MASK)),
+    "Transformer": Case(lambda **k: Transformer(2, _BLOCK, 1, 2, **k), (HIDDEN_STATES, MASK)),
     "MaskedLMHead": Case(
         lambda **k: MaskedLMHead(HIDDEN, EMBEDDING, Table(VOCABULARY, EMBEDDING, name="word"), **k), (HIDDEN_STATES,)
     ),
@@ -73,5 +69,6 @@ CASES = {
 def filled(layer):
     """The layer with every weight set to numbers that depend on its place alone."""
     for number, weight in enumerate(layer.trainable_variables):
-        weight.assign(np.random.default_rng(number).normal(0, 0.3, weight.shape))
+        mean = 1 if weight.name == "gamma" else 0
+        weight.assign(np.random.default_rng(number).normal(mean, 0.3, weight.shape))
     return layer

@@ -91,9 +91,7 @@ def test_masked_tokens_do_not_change_the_others():
     layer, other = filled(SelfAttention(HIDDEN, 2)), HIDDEN_STATES.copy()
     other[MASK == 0] += 5
     real = MASK == 1
-    assert np.array_equal(
-        np.asarray(layer(HIDDEN_STATES, MASK))[real], np.asarray(layer(other, MASK))[real]
-    )
+    assert np.array_equal(np.asarray(layer(HIDDEN_STATES, MASK))[real], np.asarray(layer(other, MASK))[real])
 
 
 def test_feed_forward():

@@ -49,8 +49,7 @@ def assert_same(found, expected, texts):
     different = [
         text
         for i, text in enumerate(texts)
-        if found[0][slice(*found[1][i : i + 2])].tolist()
-        != expected[0][slice(*expected[1][i : i + 2])].tolist()
+        if found[0][slice(*found[1][i : i + 2])].tolist() != expected[0][slice(*expected[1][i : i + 2])].tolist()
     ]
     pytest.fail(f"{len(different)} of {len(texts)} texts differ, the first {different[:3]!r}")
 
@@ -99,9 +98,7 @@ def test_without_its_guard_the_fast_engine_would_be_wrong(wild_texts, wild_vocab
     line_tokenizer = LineTokenizer(Tokenizer(wild_vocabulary, settings))
     line_tokenizer._safe = [(0, 0xD7FF), (0xE000, sys.maxunicode)]
     with pytest.raises(pytest.fail.Exception, match="texts differ"):
-        assert_same(
-            line_tokenizer(wild_texts), hugging_face(wild_vocabulary, settings)(wild_texts), wild_texts
-        )
+        assert_same(line_tokenizer(wild_texts), hugging_face(wild_vocabulary, settings)(wild_texts), wild_texts)
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])

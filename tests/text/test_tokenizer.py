@@ -69,9 +69,7 @@ def test_tokens_and_ids_are_two_sides(tokenizer):
 
 
 @pytest.mark.parametrize("max_length", range(4, 18))
-@pytest.mark.parametrize(
-    "text, pair", [("the sea " * 4, "at"), ("the", "sea " * 9), ("sea " * 7, "the " * 7)]
-)
+@pytest.mark.parametrize("text, pair", [("the sea " * 4, "at"), ("the", "sea " * 9), ("sea " * 7, "the " * 7)])
 def test_truncation_is_that_of_transformers(tmp_path, tokenizer, text, pair, max_length):
     transformers = pytest.importorskip("transformers")
     tokenizer.save(tmp_path)

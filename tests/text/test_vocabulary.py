@@ -113,9 +113,7 @@ def test_the_report_says_what_the_tokenizer_does(english_lines):
     tokens = [token for encoding in encodings for token in encoding.tokens]
     assert report.words == sum(not token.startswith("##") for token in tokens)
     assert report.tokens_per_word == pytest.approx(len(tokens) / report.words)
-    assert (
-        report.unknown_rate == pytest.approx(tokens.count("[UNK]") / report.words) and report.unknown_rate > 0
-    )
+    assert report.unknown_rate == pytest.approx(tokens.count("[UNK]") / report.words) and report.unknown_rate > 0
     assert report.alphabet == 30 and 0.99 < report.alphabet_coverage < 1
 
 
@@ -150,9 +148,7 @@ def test_by_default_a_large_alphabet_is_kept_to_nearly_all_of_the_text():
 
 
 def test_no_piece_is_learned_that_the_tokenizer_could_not_use(english_lines):
-    vocabulary, _ = train_vocabulary(
-        [*english_lines[:2000], "Café [MASK] " * 9, "x" * 150 + " " + "x" * 150], 2000
-    )
+    vocabulary, _ = train_vocabulary([*english_lines[:2000], "Café [MASK] " * 9, "x" * 150 + " " + "x" * 150], 2000)
     tokenizer = Tokenizer(vocabulary)
     for token in vocabulary[5:]:
         if not token.startswith("##"):

@@ -1,0 +1,220 @@
+"""Does it learn, and as transformers' PyTorch classes do with the same model, data and recipe?
+
+    python benchmarks/learning.py parity --data DATA
+    python benchmarks/learning.py free --data DATA --work FOLDER --steps 800 --seeds 0,1,2
+
+`parity`: from the same exported weights, with the same masks and samples fed and no dropout, both losses step by step.
+`free`: every run on its own randomness, dropout on; all are judged by the product's own evaluation on held-out text.
+Results go to docs/results/.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RECIPE = {"batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 100}
+
+
+def prepare(data, **overrides):
+    """(dataset, model settings, method configuration) of electra_tiny over `data`."""
+    from electra_tf.data.reader import DataSet
+    from electra_tf.training.recipe import Model
+
+    dataset = DataSet.open(data)
+    model = Model(preset="electra_tiny", discriminator=overrides)
+    return dataset, model, model.electra_config(dataset.manifest.tokenizer["vocabulary_size"])
+
+
+def torch_model(config, weights):
+    """The peer with our weights."""
+    import torch
+    from torch_electra import TorchElectra
+
+    from electra_tf.conversion.torch_tensors import to_torch
+    from electra_tf.conversion.translation import tower_weights
+
+    fields = [{**c.to_dict(), "attn_implementation": "eager"} for c in (config.generator, config.discriminator)]
+    model = TorchElectra(*fields, gathered=True)
+    for tower, part in (("generator", model.generator), ("discriminator", model.discriminator)):
+        tensors = to_torch(tower_weights(weights, tower), tower, getattr(config, tower))
+        state = {name: torch.tensor(array) for name, array in tensors.items()}
+        missing, unexpected = part.load_state_dict(state, strict=False)
+        assert not unexpected and not [n for n in missing if "generator_lm_head" not in n], (missing, unexpected)
+    return model
+
+
+def as_torch(batch, drawn):
+    import torch
+
+    tensors = {name: torch.from_numpy(tensor.numpy()).long() for name, tensor in batch.items()}
+    masked = [torch.from_numpy(t.numpy()) for t in drawn.masked]
+    return tensors, masked[0].long(), masked[1].long(), masked[2].long(), masked[3]
+
+
+def parity(data, steps, output):
+    """Prints and writes the largest relative difference of the losses over `steps` fed steps."""
+    import numpy as np
+    import tensorflow as tf
+    import torch
+
+    from electra_tf.optimizers.adamw import AdamW
+    from electra_tf.optimizers.schedules import Schedule
+    from electra_tf.pretraining.electra import Electra, SpecialIds
+    from electra_tf.training.step import Step
+
+    dataset, _, config = prepare(data, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    ids = dataset.manifest.tokenizer
+    schedule = Schedule("product", RECIPE["learning_rate"], 1000, RECIPE["warmup_steps"])
+    observe = lambda batch, drawn, outputs: outputs._asdict()  # noqa: E731
+    special = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
+    step = Step(Electra(config), AdamW(), schedule, special, 0, "graph", observe=observe)
+    peer = torch_model(config, {name: w.numpy() for name, w in step.weights.items()}).train()
+    from torch_electra import PlainAdamW
+
+    optimizer = PlainAdamW(peer.named_parameters(), schedule.peak, schedule.steps, schedule.warmup_steps)
+
+    @tf.function(autograph=False)
+    def ours(batch, drawn):
+        gradients, outputs = step.gradients(batch)
+        step.apply_gradients(gradients)
+        return outputs["mlm_loss"], outputs["disc_loss"], outputs["sampled"]
+
+    rows = []
+    for batch in dataset.batches(RECIPE["batch_size"], seed=0).take(steps):
+        drawn = step.draw(batch)
+        mlm, disc, sampled = ours(batch, drawn)
+        loss, *losses, _ = peer(*as_torch(batch, drawn), sampled=torch.from_numpy(sampled.numpy()).long())
+        loss.backward()
+        optimizer.step()
+        rows.append([float(mlm), float(disc), *(float(x.detach()) for x in losses)])
+    rows = np.array(rows)
+    relative = np.abs(rows[:, :2] - rows[:, 2:]) / np.abs(rows[:, 2:])
+    result = {"steps": steps, "mlm_loss": relative[:, 0].max(), "disc_loss": relative[:, 1].max()}
+    differences = ", ".join(f"{name} {value:.1e}" for name, value in result.items() if name != "steps")
+    print(f"{steps} fed steps, largest relative difference: {differences}")
+    print(f"losses at the last step: ours {rows[-1, :2]}, transformers {rows[-1, 2:]}")
+    (output / "learning_parity.json").write_text(json.dumps(result))
+    return max(result["mlm_loss"], result["disc_loss"]) <= 1e-4
+
+
+def run_ours(data, work, steps, seed):
+    """One run of the product's command; the curve of its evaluations."""
+    folder = Path(work) / f"ours-{seed}"
+    settings = {**RECIPE, "steps": steps, "seed": seed, "eval_every": max(1, steps // 8), "eval_examples": 512}
+    params = [word for name, value in settings.items() for word in ("--gin_param", f"Recipe.{name} = {value}")]
+    command = [sys.executable, "-m", "electra_tf", "pretrain", "--gin_file", "electra_tiny", *params]
+    subprocess.run([*command, "--data", data, "--model_dir", str(folder)], check=True)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == "eval"]
+
+
+def run_peer(data, steps, seed):
+    """One run of the peer on its own randomness, from our initial weights' distribution; the same evaluations."""
+    import keras
+    import tensorflow as tf
+    import torch
+    from torch_electra import PlainAdamW
+
+    from electra_tf.conversion.torch_tensors import from_torch
+    from electra_tf.models.encoder import named_variables
+    from electra_tf.pretraining.electra import Electra, SpecialIds, draw
+    from electra_tf.training.evaluation import Evaluation
+
+    torch.manual_seed(seed)
+    keras.utils.set_random_seed(1000 + seed)
+    dataset, _, config = prepare(data)
+    ids = dataset.manifest.tokenizer
+    special = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
+    judge = Electra(config)
+    variables = named_variables(judge)
+    peer = torch_model(config, {name: v.numpy() for name, v in variables.items()})
+    evaluation = Evaluation(judge, dataset, special, 512, RECIPE["batch_size"], seed=1)
+    optimizer = PlainAdamW(peer.named_parameters(), RECIPE["learning_rate"], steps, RECIPE["warmup_steps"])
+    curve = []
+    for number, batch in enumerate(dataset.batches(RECIPE["batch_size"], seed=100 + seed).take(steps), start=1):
+        drawn = draw(batch, 5000 + seed, tf.constant(number, tf.int64), config, special)
+        peer.train()
+        loss, *_ = peer(*as_torch(batch, drawn), numbers=torch.rand(drawn.numbers.shape))
+        loss.backward()
+        optimizer.step()
+        if number % max(1, steps // 8) == 0:
+            for tower, part in (("discriminator", peer.discriminator), ("generator", peer.generator)):
+                tensors = {name: t.detach().numpy() for name, t in part.state_dict().items()}
+                for name, array in from_torch(tensors, tower, getattr(config, tower), "peer").items():
+                    if name in variables:
+                        variables[name].assign(array)
+            curve.append({"step": number, **evaluation()})
+            print(f"transformers seed {seed} step {number}: {curve[-1]['mlm_loss']:.3f}", file=sys.stderr, flush=True)
+    return curve
+
+
+def free(data, work, steps, seeds, output):
+    """Runs all, draws the curves, prints the means; true when they agree within 1 %."""
+    curves = {"electra_tf": [], "transformers": []}
+    for seed in seeds:
+        curves["electra_tf"].append(run_ours(data, work, steps, seed))
+        began = time.perf_counter()
+        command = [sys.executable, __file__, "peer", "--data", data, "--steps", str(steps), "--seeds", str(seed)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        curves["transformers"].append(json.loads(done.stdout.splitlines()[-1]))
+        print(f"seed {seed}: the peer took {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    (output / "learning.json").write_text(json.dumps({"steps": steps, "recipe": RECIPE, "curves": curves}, indent=1))
+    draw_curves(curves, output / "learning.png")
+    entropy, good = curves["electra_tf"][0][-1]["unigram_entropy"], True
+    print(f"after {steps} steps, means over seeds {seeds}; unigram entropy {entropy:.4f}")
+    for name in ("mlm_loss", "disc_loss", "disc_auc", "fixed_disc_auc"):
+        ours, theirs = (statistics.mean(c[-1][name] for c in curves[k]) for k in ("electra_tf", "transformers"))
+        difference = ours / theirs - 1
+        if name.endswith("loss"):
+            good &= abs(difference) <= 0.01
+        print(f"{name:15} electra_tf {ours:.4f}  transformers {theirs:.4f}  {difference:+.2%}")
+    return good
+
+
+def draw_curves(curves, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
+    for axis, name in zip(axes, ("mlm_loss", "fixed_disc_auc"), strict=True):
+        for (label, runs), color in zip(curves.items(), ("tab:blue", "tab:orange"), strict=True):
+            for number, curve in enumerate(runs):
+                xs, ys = [e["step"] for e in curve], [e[name] for e in curve]
+                axis.plot(xs, ys, color=color, alpha=0.8, label=label if number == 0 else None)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+    entropy = curves["electra_tf"][0][-1]["unigram_entropy"]
+    axes[0].axhline(entropy, color="gray", linestyle="--", label="unigram entropy")
+    axes[0].set_title("Held-out masked-LM loss (nats)")
+    axes[1].set_title("AUC on fixed corruptions of held-out text")
+    for axis in axes:
+        axis.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=["parity", "free", "peer"])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--work", default="runs/learning")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--output", type=Path, default=Path("docs/results"))
+    options = parser.parse_args()
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    if options.what == "peer":
+        print(json.dumps(run_peer(options.data, options.steps, seeds[0])))
+    elif options.what == "parity":
+        sys.exit(0 if parity(options.data, options.steps, options.output) else 1)
+    else:
+        sys.exit(0 if free(options.data, options.work, options.steps, seeds, options.output) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""What many tests start from: a small vocabulary and a small data set, made once a session from the bundled text."""
+
+import lzma
+from pathlib import Path
+
+import pytest
+
+from electra_tf.data.builder import build_data
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.vocabulary import train_vocabulary
+
+QUICKSTART = Path(__file__).resolve().parents[1] / "electra_tf" / "quickstart"
+
+
+@pytest.fixture(scope="session")
+def quick_text(tmp_path_factory) -> Path:
+    """A text file of about 150 kB of English, some 140 documents."""
+    with lzma.open(QUICKSTART / "adventure.txt.xz", "rt", encoding="utf-8") as file:
+        paragraphs = file.read(150_000).splitlines()
+    documents = ["\n".join(paragraphs[i : i + 12]) for i in range(0, len(paragraphs), 12)]
+    path = tmp_path_factory.mktemp("text") / "quick.txt"
+    path.write_text("\n\n".join(documents) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def quick_vocab(quick_text, tmp_path_factory) -> Path:
+    """The folder of a trained vocabulary of 500 entries."""
+    vocabulary, _ = train_vocabulary(quick_text.read_text(encoding="utf-8").splitlines(), 500)
+    folder = tmp_path_factory.mktemp("vocab")
+    Tokenizer(vocabulary).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quick_data(quick_text, quick_vocab, tmp_path_factory) -> Path:
+    """A data set of length 32, about 2,000 examples in several shards, some held out. Not to be changed."""
+    folder = tmp_path_factory.mktemp("data") / "data"
+    build_data(quick_text, quick_vocab, folder, length=32, held_out=0.05, shard_examples=500, processes=0)
+    return folder

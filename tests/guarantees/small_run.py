@@ -1,0 +1,120 @@
+"""A small pre-training run in a process of its own, which can be made to die at a chosen moment.
+
+    python small_run.py DATA MODEL_DIR [--devices 2] [--end kill:3:0.01] ...
+
+`--end kill:CALL:SECONDS` sends SIGKILL to the process so many seconds after the start of its CALLth call of the inner
+loop, `term:CALL:SECONDS` SIGTERM, and `write:NUMBER:BYTES` SIGKILL when its NUMBERth checkpoint has so many bytes
+on the disk.
+"""
+
+import argparse
+import json
+import os
+import signal
+import threading
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from electra_tf.conversion import run_directory
+from electra_tf.training.loop import Trainer
+from electra_tf.training.recipe import Model, Recipe
+from electra_tf.training.run import pretrain
+
+SIZES = {
+    "embedding_size": 16,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 32,
+}
+MODEL = {"preset": "electra_small", "discriminator": SIZES}
+# No interval divides another, so that checkpoints fall between two lines of the metrics.
+RECIPE = {
+    "steps": 240,
+    "batch_size": 8,
+    "learning_rate": 2e-3,
+    "warmup_steps": 20,
+    "compiler": "graph",
+    "seed": 7,
+    "log_every": 7,
+    "checkpoint_every": 10,
+    "eval_every": 45,
+    "eval_examples": 64,
+    "keep": 3,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data")
+    parser.add_argument("model_dir")
+    parser.add_argument("--strategy", default="one")
+    parser.add_argument("--devices", type=int)
+    parser.add_argument("--model", type=json.loads, default={}, help="changes to MODEL")
+    parser.add_argument("--recipe", type=json.loads, default={}, help="changes to RECIPE")
+    parser.add_argument("--steps_file", help="gets a line for every call of the inner loop: its number of steps")
+    parser.add_argument("--end", default="never:0:0")
+    options = parser.parse_args()
+
+    kind, number, amount = options.end.split(":")
+    number, amount = int(number), float(amount)
+    signals = {"kill": signal.SIGKILL, "term": signal.SIGTERM}
+    watch_calls(options.steps_file, signals.get(kind), number, amount)
+    if kind == "write":
+        run_directory.open = dying_open(number, int(amount))
+    model, recipe = Model(**{**MODEL, **options.model}), Recipe(**{**RECIPE, **options.recipe})
+    result = pretrain(
+        options.data, options.model_dir, model, recipe, strategy=options.strategy, devices=options.devices
+    )
+    print(json.dumps(result))
+
+
+def watch_calls(steps_file, number_of_signal, fatal_call, seconds):
+    """Writes down the steps of a call before it is made; the fatal one starts the clock."""
+    calls, train = 0, Trainer.train
+
+    def watched(trainer, num_steps):
+        nonlocal calls
+        calls += 1
+        if steps_file:
+            with open(steps_file, "a") as file:
+                file.write(f"{int(num_steps)}\n")
+        if number_of_signal and calls == fatal_call:
+            threading.Timer(seconds, os.kill, (os.getpid(), number_of_signal)).start()
+        train(trainer, num_steps)
+
+    Trainer.train = watched
+
+
+def dying_open(fatal_checkpoint, fatal_bytes):
+    """`open` for the checkpoints' files, which ends the process at a byte of a checkpoint."""
+    written = {}  # bytes by checkpoint, in order
+
+    def dying(path, mode):
+        file = open(path, mode)  # noqa: SIM115
+        if mode != "wb":
+            return file
+        write = file.write
+
+        class Watched:
+            __enter__ = lambda self: self
+            __exit__ = lambda self, *_: file.close()
+            flush, fileno = file.flush, file.fileno
+
+            def write(self, part):
+                room = fatal_bytes - written.setdefault(path.parent, 0)
+                if len(written) == fatal_checkpoint and len(part) >= room:
+                    write(part[:room])
+                    file.flush()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                written[path.parent] += len(part)
+                write(part)
+
+        return Watched()
+
+    return dying
+
+
+if __name__ == "__main__":
+    main()
