@@ -169,11 +169,11 @@ def run_variant(name, steps):
 
 def alone(name, steps):
     """One variant in a process of its own, ours with the allocator settings that the command gives it."""
-    from electra_tf.cli.pretrain import ALLOCATOR
+    from electra_tf.training.allocator import TUNABLES
 
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if name in ("graph", "islands", "xla"):
-        environment["GLIBC_TUNABLES"] = ALLOCATOR
+        environment["GLIBC_TUNABLES"] = TUNABLES
     command = [sys.executable, __file__, "--variant", name, "--steps", str(steps)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=900, check=True)
     return json.loads(done.stdout.splitlines()[-1])

@@ -7,6 +7,7 @@ import sys
 from absl import flags
 
 from electra_tf.errors import ElectraTFError
+from electra_tf.training.allocator import restart_with_tunables
 from electra_tf.version import __version__
 
 COMMANDS = {
@@ -23,7 +24,7 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits: 0 when all was done, 2 after an error of the user's."""
-    argv = sys.argv[1:] if argv is None else argv
+    is_program, argv = argv is None, sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
         sys.exit(0 if argv else 2)
@@ -34,7 +35,10 @@ def main(argv: list[str] | None = None) -> None:
     if name not in COMMANDS:
         print(f"there is no command {name!r}\n\n{_overview()}", file=sys.stderr)
         sys.exit(2)
-    run_command(importlib.import_module(f"electra_tf.cli.{name.replace('-', '_')}"), f"electra-tf {name}", rest)
+    command = importlib.import_module(f"electra_tf.cli.{name.replace('-', '_')}")
+    if is_program and getattr(command, "RESTARTS", False):
+        restart_with_tunables()
+    run_command(command, f"electra-tf {name}", rest)
 
 
 def run_command(command, name: str, argv: list[str]) -> None:
@@ -87,7 +91,7 @@ def _overview():
 def _help(command, name, values):
     own = [flag for flag in values.flags_by_module_dict().get(command.__name__, [])]
     width = max(len(_usage(flag)) for flag in own) + 2
-    lines = [f"  {_usage(flag):{width}}{flag.help}{_default(flag)}" for flag in own]
+    lines = [f"  {_usage(flag):{width}}{_text(flag)}{_default(flag)}" for flag in own]
     return "\n".join(
         [command.DESCRIPTION, "", "For instance:", "", *_indented(command.EXAMPLE), "", f"{name}:", *lines]
     )
@@ -95,6 +99,10 @@ def _help(command, name, values):
 
 def _indented(text):
     return [f"  {line}" for line in text.strip().splitlines()]
+
+
+def _text(flag):
+    return flag.help.split(";\n")[0]  # absl adds advice to flags that may be repeated
 
 
 def _usage(flag):

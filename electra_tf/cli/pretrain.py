@@ -1,8 +1,6 @@
 """`electra-tf pretrain`: pre-train a generator and a discriminator, or go on with a run."""
 
 import json
-import os
-import sys
 
 from absl import flags
 
@@ -15,11 +13,7 @@ electra-tf pretrain --gin_file electra_tiny --data data --model_dir runs/tiny
 electra-tf pretrain --gin_file electra_small --gin_param 'Recipe.steps = 200000' --data data --model_dir runs/small
 """
 
-# glibc hands every large temporary back to the kernel and gets zeroed pages anew, which costs a third of a step.
-ALLOCATOR = (
-    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:"
-    "glibc.malloc.top_pad=268435456:glibc.malloc.arena_max=1"
-)
+RESTARTS = True  # with an allocator that keeps memory, see `training.allocator`
 
 
 def define_flags() -> None:
@@ -38,7 +32,6 @@ def define_flags() -> None:
 
 
 def run(values) -> int:
-    restart_with_allocator()
     from electra_tf.cli.gin_files import configured
     from electra_tf.training.recipe import Model, Recipe
     from electra_tf.training.run import pretrain
@@ -58,11 +51,3 @@ def run(values) -> int:
     if values.json:
         print(json.dumps(result))
     return 0 if result["finished"] else 143
-
-
-def restart_with_allocator() -> None:
-    """Starts this program again with glibc told to keep freed memory, which it reads only at a start."""
-    if sys.platform != "linux" or "GLIBC_TUNABLES" in os.environ or "LD_PRELOAD" in os.environ:
-        return
-    os.environ["GLIBC_TUNABLES"] = ALLOCATOR
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -1,4 +1,4 @@
-"""`electra-tf quickstart`: from raw text to a pre-trained ELECTRA in five minutes, by the commands a user would type."""
+"""`electra-tf quickstart`: from raw text to a pre-trained ELECTRA, by the commands that a user would type."""
 
 import json
 import shlex

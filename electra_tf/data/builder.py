@@ -133,7 +133,7 @@ def build_data(
             tokenizer.save(folder / VOCAB_FOLDER)
             manifest.write(folder)
             _publish(folder, output)
-            shutil.rmtree(folder.parent)
+            shutil.rmtree(work)
     except OSError as error:
         raise OutputError(
             f"cannot write: {error.strerror or error}",
@@ -268,8 +268,8 @@ def _work_folder(output: Path) -> Iterator[Path]:
         try:
             yield work
         finally:
-            if not any(work.rglob("*.json")):  # nothing that a later build could use
-                shutil.rmtree(work)
+            if not any(work.rglob("*.json")):  # nothing, or nothing yet, that a later build could use
+                shutil.rmtree(work, ignore_errors=True)
 
 
 def _publish(folder: Path, output: Path) -> None:

@@ -15,7 +15,7 @@ from electra_tf.layers.dropout import fold_in
 from electra_tf.models.config import EncoderConfig
 from electra_tf.models.task_models import masked_lm_head, replaced_token_head
 from electra_tf.pretraining.embedding_sharing import build_towers, check_sharing
-from electra_tf.pretraining.masking import Masked, mask, max_predictions, scatter
+from electra_tf.pretraining.masking import Masked, mask, scatter
 from electra_tf.pretraining.randomness import seed_of, uniform
 from electra_tf.pretraining.sampling import sample
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from electra_tf.models.config import EncoderConfig
 from electra_tf.models.encoder import count_parameters
-from electra_tf.pretraining.electra import ElectraConfig, max_predictions
+from electra_tf.pretraining.electra import ElectraConfig
+from electra_tf.pretraining.masking import max_predictions
 from electra_tf.training.progress import duration
 
 

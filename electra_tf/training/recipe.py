@@ -176,10 +176,21 @@ class Recipe:
 
 
 def differences(before: dict, now: dict) -> dict[str, tuple]:
-    """Trajectory settings that differ: name -> (before, now). Both are `dataclasses.asdict` of `Recipe` or `Model`."""
+    """Trajectory settings that differ: name -> (before, now).
+
+    Both are `dataclasses.asdict` of a `Recipe` or an `ElectraConfig`; fields of a part are named `part.field`.
+    """
     free_fields = {f.name for f in dataclasses.fields(Recipe) if f.metadata.get("free")}
+    before, now = _flat(before), _flat(now)
     return {
         name: (before.get(name), now.get(name))
         for name in sorted({*before, *now})
         if name not in free_fields and before.get(name) != now.get(name)
     }
+
+
+def _flat(settings, prefix=""):
+    flat = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

@@ -69,11 +69,13 @@ Pre-trained from scratch by replaced-token detection with `electra_tf`.
 
 | | |
 |---|---|
-| hidden size, layers, heads | {config["hidden_size"]}, {config["num_hidden_layers"]}, {config["num_attention_heads"]} |
+| hidden size, layers | {config["hidden_size"]}, {config["num_hidden_layers"]} |
+| attention heads | {config["num_attention_heads"]} |
 | embedding size, vocabulary | {config["embedding_size"]}, {config["vocab_size"]} |
 | steps | {recipe["steps"]:,}, the last evaluation at step {evaluation.get("step", 0):,} |
 | batch | {recipe["batch_size"]} rows |
-| peak learning rate, schedule | {recipe["learning_rate"]}, {recipe["schedule"]}, {recipe["warmup_steps"]} warm-up steps |
+| peak learning rate | {recipe["learning_rate"]} |
+| schedule | {recipe["schedule"]}, {recipe["warmup_steps"]} warm-up steps |
 | masked | {run["model"]["mask_prob"]:.0%} of the tokens |
 | seed | {recipe["seed"]} |
 | data | identity {run["data"]["identity"][:16]} |

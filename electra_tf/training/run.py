@@ -19,6 +19,7 @@ from electra_tf.data.reader import DataSet
 from electra_tf.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
 from electra_tf.pretraining.electra import Electra, SpecialIds
 from electra_tf.training.actions import Evaluate, Log, Save, Stop, Stopped
+from electra_tf.training.allocator import TUNABLES, is_settled
 from electra_tf.training.cost import Cost, matrix_peak, memory_in_use, step_flops
 from electra_tf.training.evaluation import Evaluation
 from electra_tf.training.health import Health
@@ -83,7 +84,9 @@ def pretrain(
     recipe = _settle(model_dir, description, recipe, config, dataset, extend, display.say)
     if chief:
         _write_description(model_dir, description, dataset, operative_config)
-    for warning in filter(None, [config.advice()]):
+    on_cpu = not tf.config.list_physical_devices("GPU")
+    slow = None if is_settled() or not on_cpu else f"set GLIBC_TUNABLES={TUNABLES}; without it a step is slower"
+    for warning in filter(None, [config.advice(), slow]):
         display.say(f"warning: {warning}")
 
     environment = {"devices": describe_devices(distribution), "threads": threads, "compiler": recipe.compiler}
@@ -163,6 +166,17 @@ def _settle(model_dir, description, recipe, config, dataset, extend, say) -> Rec
         recipe = dataclasses.replace(recipe, compiler=_choose_compiler(recipe, config, dataset.manifest.length))
         description["recipe"] = asdict(recipe)
     return recipe
+
+
+def _read_description(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"the description of the run beside its checkpoints cannot be read: {error}",
+            where=path,
+            remedy="restore the file from a copy, or start anew in another --model_dir",
+        ) from error
 
 
 def _check_same_run(begun, now, recipe, extend, model_dir, say):

@@ -9,6 +9,8 @@ from electra_tf.pretraining import electra
 from electra_tf.pretraining.randomness import seed_of
 from electra_tf.training.compilation import compile_towers, island
 
+NORMS = ("grad_norm", "generator_grad_norm", "discriminator_grad_norm")
+
 
 class Step:
     """What training changes, and how.
@@ -27,8 +29,6 @@ class Step:
         observed: names and shapes of what a call returns.
     """
 
-    observed = {**electra.OBSERVED, "grad_norm": (), "generator_grad_norm": (), "discriminator_grad_norm": ()}
-
     def __init__(
         self,
         model: electra.Electra,
@@ -42,6 +42,7 @@ class Step:
     ):
         self.model, self.rule, self.schedule, self.special_ids = model, rule, schedule, special_ids
         self.run_seed, self.micro_batches, self.observe = run_seed, micro_batches, observe
+        self.observed = {**electra.OBSERVED, **dict.fromkeys(NORMS, ())}
         self.weights = {name: v.value for name, v in named_variables(model).items()}
         self.m = {name: _slot(w, f"adam_m/{name}") for name, w in self.weights.items()}
         self.v = {name: _slot(w, f"adam_v/{name}") for name, w in self.weights.items()}
@@ -123,7 +124,7 @@ class Step:
         rest = [g for name, g in gradients.items() if not name.startswith(("generator/", "masked_lm/"))]
         ours, theirs = global_norm(generator), global_norm(rest)
         whole = tf.sqrt(tf.square(ours) + tf.square(theirs))
-        return {"grad_norm": whole, "generator_grad_norm": ours, "discriminator_grad_norm": theirs}
+        return dict(zip(NORMS, (whole, ours, theirs), strict=True))
 
     def apply_gradients(self, gradients):
         """Clips by the global norm, updates every weight and counts the step."""

@@ -1,5 +1,6 @@
 import gzip
 import itertools
+import pickle
 import random
 import string
 from collections import Counter
@@ -186,7 +187,15 @@ def test_a_corpus_that_cannot_be_used_leaves_no_output(vocab, tmp_path, content)
     (tmp_path / "bad.txt").write_bytes(content)
     with pytest.raises(InputError, match=r"bad\.txt"):
         build_data(tmp_path / "bad.txt", vocab, tmp_path / "data", **SMALL)
-    assert not (tmp_path / "data").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.txt"]
+
+
+def test_an_error_survives_the_way_from_a_worker_process():
+    error = InputError("a NUL byte", where="a.txt, line 3", remedy="remove it")
+    arrived = pickle.loads(pickle.dumps(error))
+    assert type(arrived) is InputError
+    assert str(arrived) == str(error)
+    assert arrived.where == "a.txt, line 3"
 
 
 def test_an_existing_output_is_not_touched(data, corpus, vocab):

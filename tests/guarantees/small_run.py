@@ -28,7 +28,7 @@ SIZES = {
     "intermediate_size": 64,
     "max_position_embeddings": 32,
 }
-MODEL = {"preset": "electra_small", "discriminator": SIZES}
+MODEL = {"preset": "electra_small", "discriminator": SIZES, "generator_depth": 0.5}
 # No interval divides another, so that checkpoints fall between two lines of the metrics.
 RECIPE = {
     "steps": 240,

@@ -6,7 +6,7 @@ from scipy import special, stats
 from electra_tf.pretraining.randomness import uniform
 from electra_tf.pretraining.sampling import BLOCK, sample
 
-DRAWS = 200_000
+DRAWS = 40_000
 
 
 def draw(logits, count=DRAWS, seed=0, **settings):
@@ -27,7 +27,7 @@ def fits(drawn, probability):
     return stats.chisquare(counts[keep], expected[keep] * counts.sum() / expected.sum()).pvalue > 1e-5
 
 
-@pytest.mark.parametrize("size", [5, BLOCK, BLOCK + 1, 1000])
+@pytest.mark.parametrize("size", [5, BLOCK, BLOCK + 1, 700])
 def test_tokens_are_drawn_with_the_softmaxs_probabilities(size):
     logits = np.random.default_rng(size).normal(0, 2, size)
     assert fits(draw(logits), special.softmax(logits))
@@ -102,6 +102,6 @@ def test_a_graph_and_xla_draw_the_same_tokens(compiled):
         return sample(logits, uniform([2000], [1, 2]), 1.3, never)
 
     eager = drawn(logits, never).numpy()
-    other = tf.function(drawn, **compiled)(logits, never).numpy()
+    other = tf.function(drawn, autograph=False, **compiled)(logits, never).numpy()
     # Compilers may round a sum otherwise; then a number on the very boundary may fall to the neighbour.
     assert (eager != other).sum() <= 1

@@ -1,0 +1,138 @@
+"""A run that was killed and started again ends as one that never stopped, bit by bit."""
+
+import json
+import os
+import random
+import shutil
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import outcome, small_run
+from small_run import MODEL, RECIPE
+
+from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint
+from electra_tf.data.reader import DataSet
+from electra_tf.pretraining.electra import Electra, SpecialIds
+from electra_tf.training.loop import Trainer
+from electra_tf.training.recipe import Model, Recipe
+from electra_tf.training.state import State
+from electra_tf.training.step import Step
+
+
+def _assert_same(model_dir, finished):
+    ours, theirs = outcome(model_dir), outcome(finished)
+    assert ours.pop("metrics") == theirs.pop("metrics")
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def _sizes(model_dir):
+    """Bytes of the newest checkpoint."""
+    return sum(file.stat().st_size for file in list_checkpoints(model_dir)[-1][1].iterdir())
+
+
+def test_a_run_killed_within_a_checkpoint_write_goes_on_bit_exactly(finished, quick_data, tmp_path):
+    end = f"write:3:{random.Random(0).randrange(1, _sizes(finished))}"
+    assert small_run(quick_data, tmp_path, end=end).status == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "checkpoints").glob("writing-*")] == ["writing-step-00000030"]
+    life = small_run(quick_data, tmp_path)
+    assert "resuming at step 20" in life.log
+    _assert_same(tmp_path, finished)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_at_once_and_the_run_goes_on_bit_exactly(finished, quick_data, tmp_path):
+    life = small_run(quick_data, tmp_path, end="term:5:0.0")
+    result = json.loads(life.output)
+    assert life.status == 0
+    assert not result["finished"]
+    assert result["step"] not in range(0, RECIPE["steps"], RECIPE["checkpoint_every"])
+    assert list_checkpoints(tmp_path)[-1][0] == result["step"]
+    life = small_run(quick_data, tmp_path)
+    assert f"resuming at step {result['step']}" in life.log
+    _assert_same(tmp_path, finished)
+
+
+def _campaign(data, model_dir, kills, chance, checkpoint_bytes, **options):
+    """Kills a run again and again, at moments that `chance` chooses, then lets it end. Returns the steps executed."""
+    ends = [f"kill:{chance.randint(1, 6)}:{chance.uniform(0, 0.1):.3f}" for _ in range(kills - 3)]
+    ends += [f"write:{chance.randint(1, 2)}:{chance.randint(1, checkpoint_bytes)}" for _ in range(3)]
+    chance.shuffle(ends)
+    steps_file = model_dir.with_name("steps")
+    for end in ends:
+        print(f"--- {end}")
+        life = small_run(data, model_dir, end=end, steps_file=steps_file, **options)
+        assert life.status == -signal.SIGKILL
+        assert any((model_dir / "checkpoints").glob("writing-*")) == end.startswith("write")
+    assert small_run(data, model_dir, steps_file=steps_file, **options).status == 0
+    return sum(map(int, steps_file.read_text().split()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+def test_ten_kills_change_nothing_and_lose_little(devices, finished, quick_data, tmp_path):
+    seed = int(os.environ.get("KILL_SEED", random.SystemRandom().getrandbits(32)))
+    print(f"KILL_SEED={seed}")
+    options = {"strategy": "mirrored", "devices": devices} if devices > 1 else {}
+    whole = finished
+    if options:
+        whole = tmp_path / "whole"
+        assert small_run(quick_data, whole, **options).status == 0
+    executed = _campaign(quick_data, tmp_path / "run", 10, random.Random(seed), _sizes(whole), **options)
+    _assert_same(tmp_path / "run", whole)
+    assert RECIPE["steps"] <= executed <= RECIPE["steps"] + 10 * RECIPE["checkpoint_every"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "recipe"),
+    [
+        ({}, {"precision": "mixed_bfloat16"}),
+        ({"preset": "alectra_tiny"}, {}),
+        ({"preset": "alectra_tiny"}, {"precision": "mixed_bfloat16", "compiler": "islands"}),
+    ],
+    ids=["bf16", "shared layers", "shared layers in bf16 with islands"],
+)
+def test_other_models_and_precisions_learn_and_go_on_bit_exactly(model, recipe, quick_data, tmp_path):
+    options = {"model": model, "recipe": {**recipe, "steps": 150}}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert small_run(quick_data, whole, **options).status == 0
+    lines = outcome(whole)["metrics"]
+    first, *_, last = [line["mlm_loss"] for line in lines if line["kind"] == "train"]
+    assert last < first - 0.3
+    assert small_run(quick_data, killed, end="kill:9:0.02", **options).status == -signal.SIGKILL
+    assert "resuming at step" in small_run(quick_data, killed, **options).log
+    _assert_same(killed, whole)
+
+
+def test_each_of_200_flipped_bytes_is_found_and_said_and_the_checkpoint_before_is_used(finished, quick_data, tmp_path):
+    model_dir = shutil.copytree(finished, tmp_path / "run")
+    state = _state(model_dir, quick_data)
+    (before, folder), (newest, damaged) = list_checkpoints(model_dir)[-2:]
+    _, expected = read_checkpoint(folder)
+    assert state.restore()["step"] == newest
+    files, chance = sorted(damaged.iterdir()), random.Random(1)
+    for number in range(200):
+        file = files[number % len(files)]
+        content = file.read_bytes()
+        at = chance.randrange(len(content))
+        file.write_bytes(content[:at] + bytes([content[at] ^ chance.randint(1, 255)]) + content[at + 1 :])
+        said = []
+        assert state.restore(said.append)["step"] == before
+        assert len(said) == 1
+        assert str(file) in said[0]
+        file.write_bytes(content)
+    for name, variable in state.variables.items():
+        np.testing.assert_array_equal(variable.numpy(), expected[name])
+    assert state.restore()["step"] == newest
+
+
+def _state(model_dir, data):
+    dataset, recipe, strategy = DataSet.open(data), Recipe(**RECIPE), tf.distribute.get_strategy()
+    ids = dataset.manifest.tokenizer
+    special_ids = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
+    model = Electra(Model(**MODEL).electra_config(ids["vocabulary_size"]))
+    step = Step(model, recipe.optimizer(), recipe.learning_rates(), special_ids, recipe.seed)
+    return State(model_dir, Trainer(strategy, step, dataset, recipe.batch_size, recipe.seed), {})
