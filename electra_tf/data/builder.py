@@ -165,6 +165,7 @@ def _process_units(run, paths, recipe, work, report):
 
     units = [records[number] for number in sorted(records)]
     if not any(unit["splits"][split]["documents"] for unit in units for split in SPLITS):
+        shutil.rmtree(folder)
         raise empty_corpus(paths)
     documents = sum(unit["splits"]["train"]["documents"] for unit in units)
     held_out = sum(unit["splits"]["held_out"]["documents"] for unit in units)
@@ -181,9 +182,10 @@ def _write_shards(run, units, recipe, folder, report):
     folder.mkdir(exist_ok=True)
     jobs = [job for split in SPLITS for job in _shard_jobs(split, units, recipe)]
     names = {job.name for job in jobs}
+    # What else is there was left by a build that was killed, or of a corpus that has changed since.
+    shutil.rmtree(folder / VOCAB_FOLDER, ignore_errors=True)
     for path in folder.iterdir():
-        # Left by a build of a corpus that has changed since.
-        if path.is_file() and path.name not in names:
+        if path.name not in names:
             path.unlink()
     records = {}
 

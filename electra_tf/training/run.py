@@ -63,6 +63,7 @@ def pretrain(
 
     Raises: `ElectraTFError`s: of the configuration, the data, the checkpoints, the disk, or non-finite values.
     """
+    _check_backend()
     model, recipe, model_dir = model or Model(), recipe or Recipe(), Path(model_dir)
     dataset = data if isinstance(data, DataSet) else DataSet.open(data)
     threads = use_threads(threads)
@@ -117,6 +118,16 @@ def pretrain(
         cost = _rehearse(trainer, recipe, dataset, config, distribution, step, evaluation)
         display.say(cost.describe())
     return _train(trainer, recipe, config, state, evaluation, cost, display, model_dir, chief, step)
+
+
+def _check_backend():
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise ConfigError(
+            f"Keras runs on {backend}",
+            where="the environment variable KERAS_BACKEND, or ~/.keras/keras.json",
+            expected="tensorflow, which training needs; the encoders themselves run on any backend",
+            remedy="set KERAS_BACKEND=tensorflow",
+        )
 
 
 def _check_data(dataset, config, recipe):

@@ -8,14 +8,16 @@ on the disk.
 """
 
 import argparse
+import builtins
+import io
 import json
 import os
 import signal
 import threading
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from electra_tf.conversion import run_directory
 from electra_tf.training.loop import Trainer
 from electra_tf.training.recipe import Model, Recipe
 from electra_tf.training.run import pretrain
@@ -62,7 +64,7 @@ def main():
     signals = {"kill": signal.SIGKILL, "term": signal.SIGTERM}
     watch_calls(options.steps_file, signals.get(kind), number, amount)
     if kind == "write":
-        run_directory.open = dying_open(number, int(amount))
+        builtins.open = dying_open(number, int(amount))
     model, recipe = Model(**{**MODEL, **options.model}), Recipe(**{**RECIPE, **options.recipe})
     result = pretrain(
         options.data, options.model_dir, model, recipe, strategy=options.strategy, devices=options.devices
@@ -88,30 +90,23 @@ def watch_calls(steps_file, number_of_signal, fatal_call, seconds):
 
 
 def dying_open(fatal_checkpoint, fatal_bytes):
-    """`open` for the checkpoints' files, which ends the process at a byte of a checkpoint."""
-    written = {}  # bytes by checkpoint, in order
+    """`open`, but the files of a checkpoint that is being written end the process at a byte of one checkpoint."""
+    usual, written = open, {}  # bytes by checkpoint, in order
 
-    def dying(path, mode):
-        file = open(path, mode)  # noqa: SIM115
-        if mode != "wb":
-            return file
-        write = file.write
+    class Dying(io.FileIO):
+        def write(self, part):
+            part, folder = memoryview(part).cast("B"), Path(self.name).parent
+            room = fatal_bytes - written.setdefault(folder, 0)
+            if len(written) == fatal_checkpoint and len(part) >= room:
+                super().write(part[:room])
+                os.kill(os.getpid(), signal.SIGKILL)
+            written[folder] += len(part)
+            return super().write(part)
 
-        class Watched:
-            __enter__ = lambda self: self
-            __exit__ = lambda self, *_: file.close()
-            flush, fileno = file.flush, file.fileno
-
-            def write(self, part):
-                room = fatal_bytes - written.setdefault(path.parent, 0)
-                if len(written) == fatal_checkpoint and len(part) >= room:
-                    write(part[:room])
-                    file.flush()
-                    os.kill(os.getpid(), signal.SIGKILL)
-                written[path.parent] += len(part)
-                write(part)
-
-        return Watched()
+    def dying(path, mode="r", *arguments, **keywords):
+        if mode == "wb" and Path(path).parent.name.startswith("writing-"):
+            return Dying(path, mode)
+        return usual(path, mode, *arguments, **keywords)
 
     return dying
 

@@ -1,0 +1,68 @@
+import hashlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from electra_tf.training.recipe import Model, Recipe
+from electra_tf.training.run import pretrain
+
+SIZES = {
+    "embedding_size": 8,
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "intermediate_size": 32,
+    "max_position_embeddings": 32,
+}
+MODEL = Model("electra_tiny", discriminator=SIZES, generator_depth=1.0)
+RECIPE = Recipe(
+    steps=6,
+    batch_size=8,
+    learning_rate=1e-3,
+    warmup_steps=0,
+    compiler="eager",
+    log_every=2,
+    checkpoint_every=1,
+    eval_every=3,
+    eval_examples=16,
+    keep=2,
+    milestone_every=2,
+)
+
+
+class Run(NamedTuple):
+    """A finished run of `MODEL` by `RECIPE`: its folder, what it said, and what `pretrain` returned."""
+
+    model_dir: Path
+    said: str
+    result: dict
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    return MODEL
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe():
+    return RECIPE
+
+
+@pytest.fixture(scope="session")
+def tiny_run(quick_data, tmp_path_factory):
+    """Not to be changed: copy it."""
+    model_dir, stream = tmp_path_factory.mktemp("tiny") / "run", io.StringIO()
+    result = pretrain(quick_data, model_dir, MODEL, RECIPE, operative_config="# settings\n", stream=stream)
+    return Run(model_dir, stream.getvalue(), result)
+
+
+@pytest.fixture(scope="session")
+def hashes():
+    """A function: the SHA-256 of every file below a folder, by its path."""
+
+    def of(folder):
+        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    return of

@@ -1,0 +1,100 @@
+import keras
+import numpy as np
+import pytest
+
+from electra_tf.data.reader import DataSet
+from electra_tf.errors import DataError
+from electra_tf.pretraining.electra import Electra, SpecialIds
+from electra_tf.training.evaluation import Evaluation, area_under_curve
+from electra_tf.training.recipe import Model
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 32, "embedding_size": 8}
+
+
+@pytest.fixture(scope="module")
+def dataset(quick_data):
+    return DataSet.open(quick_data)
+
+
+def evaluation_of(dataset, examples=40, batch_size=16, seed=1, model_seed=0):
+    keras.utils.set_random_seed(model_seed)
+    tokenizer = dataset.manifest.tokenizer
+    model = Electra(Model("electra_tiny", discriminator=SIZES, generator_depth=1.0).electra_config(tokenizer["vocabulary_size"]))
+    ids = SpecialIds(*(tokenizer[f"{name}_id"] for name in ("pad", "cls", "sep", "mask")))
+    return Evaluation(model, dataset, ids, examples, batch_size, seed, eager=True)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_area_under_the_curve_is_scikit_learns(ties):
+    metrics = pytest.importorskip("sklearn.metrics")
+    random = np.random.default_rng(0)
+    labels = random.random(3000) < 0.15
+    scores = random.normal(labels, 1.0)
+    scores = np.round(scores) if ties else scores
+    assert area_under_curve(labels, scores) == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]])
+def test_of_one_class_alone_the_area_is_a_half(labels):
+    assert area_under_curve(labels, [0.1, 0.2, 0.3]) == 0.5
+
+
+def test_masks_samples_and_corruptions_never_change(dataset):
+    first, again = evaluation_of(dataset), evaluation_of(dataset)
+    assert first() == first() == again()
+
+
+def test_another_seed_evaluates_on_other_masks(dataset):
+    assert evaluation_of(dataset, seed=1)() != evaluation_of(dataset, seed=2)()
+
+
+def test_a_model_that_knows_nothing_is_at_the_loss_of_a_uniform_guess_and_an_area_of_a_half(dataset):
+    found = evaluation_of(dataset, examples=90)()
+    assert found["mlm_loss"] == pytest.approx(np.log(dataset.manifest.tokenizer["vocabulary_size"]), abs=0.1)
+    assert found["disc_loss"] == pytest.approx(np.log(2), abs=0.05)
+    assert abs(found["fixed_disc_auc"] - 0.5) < 0.1
+
+
+def test_the_unigram_entropy_is_that_of_the_held_out_text(dataset):
+    held_out = dataset.examples("held_out")
+    ids = held_out["input_ids"][held_out["input_mask"] == 1]
+    tokenizer = dataset.manifest.tokenizer
+    ids = ids[~np.isin(ids, [tokenizer["cls_id"], tokenizer["sep_id"]])]
+    _, counts = np.unique(ids, return_counts=True)
+    expected = -(counts / counts.sum() * np.log(counts / counts.sum())).sum()
+    assert evaluation_of(dataset, examples=10_000)()["unigram_entropy"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_rows_that_fill_up_the_last_batch_do_not_count(dataset):
+    """17 examples in batches of 16: the second holds one, and 15 rows of padding."""
+    evaluation = evaluation_of(dataset, examples=17)
+    assert len(evaluation.batches) == 2
+    last = evaluation.batches[1]
+    assert last[0]["input_mask"].numpy().sum(-1)[1:].tolist() == [0] * 15
+    assert last[1].masked.weights.numpy()[1:].sum() == 0
+    whole = evaluation()
+    evaluation.batches = evaluation.batches[:1]
+    first = evaluation()
+    evaluation.batches = [last]
+    alone = evaluation()
+    lower, upper = sorted([first["mlm_loss"], alone["mlm_loss"]])
+    assert lower <= whole["mlm_loss"] <= upper
+
+
+def test_corruptions_that_stay_are_tokens_of_the_text_where_the_masks_are(dataset):
+    batch, drawn, corrupted = evaluation_of(dataset).batches[0]
+    changed = (corrupted != batch["input_ids"]).numpy()
+    allowed = np.zeros_like(changed)
+    chosen = drawn.masked.weights.numpy() > 0
+    rows = np.broadcast_to(np.arange(len(chosen))[:, None], chosen.shape)
+    allowed[rows[chosen], drawn.masked.positions.numpy()[chosen]] = True
+    assert changed.any()
+    assert not (changed & ~allowed).any()
+
+
+def test_a_data_set_without_held_out_examples_is_refused(quick_text, quick_vocab, tmp_path):
+    from electra_tf.data.builder import build_data
+
+    build_data(quick_text, quick_vocab, tmp_path / "data", length=32, held_out=0, processes=0)
+    with pytest.raises(DataError, match="'held_out' is empty"):
+        evaluation_of(DataSet.open(tmp_path / "data"))
