@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-RECIPE = {"batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 100}
+RECIPE = {"batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 100, "schedule": "product", "bias_correction": False}
 
 
 def prepare(data, **overrides):
@@ -105,7 +105,7 @@ def run_ours(data, work, steps, seed):
     """One run of the product's command; the curve of its evaluations."""
     folder = Path(work) / f"ours-{seed}"
     settings = {**RECIPE, "steps": steps, "seed": seed, "eval_every": max(1, steps // 8), "eval_examples": 512}
-    params = [word for name, value in settings.items() for word in ("--gin_param", f"Recipe.{name} = {value}")]
+    params = [word for name, value in settings.items() for word in ("--gin_param", f"Recipe.{name} = {value!r}")]
     command = [sys.executable, "-m", "electra_tf", "pretrain", "--gin_file", "electra_tiny", *params]
     subprocess.run([*command, "--data", data, "--model_dir", str(folder)], check=True)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -27,8 +27,8 @@ from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.pretraining.electra import Draw, Electra, ElectraConfig, SpecialIds
 from electra_tf.pretraining.masking import Masked
-from electra_tf.training.strategy import make_strategy
 from electra_tf.training.step import Step, sum_over_replicas
+from electra_tf.training.strategy import make_strategy
 
 # Limits of the recording's README: (at step 0, over the whole run).
 DENSE = {

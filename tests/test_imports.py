@@ -41,10 +41,7 @@ def imports_of(path):
     """(name of the package imported, whether inside a function) for every import of ours in a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef)
-        for node in ast.walk(function)
+        id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for node in ast.walk(function)
     }
     for node in ast.walk(tree):
         names = []

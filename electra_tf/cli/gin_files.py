@@ -1,6 +1,7 @@
 """Experiment files: gin fills in dataclasses here, at the edge; nothing below knows of it."""
 
 import logging
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,8 @@ def configured(classes: Sequence[type], files: Sequence[str], params: Sequence[s
     paths = [str(find_gin_file(name)) for name in files]
     where = ", ".join([*paths, *params]) or "gin"
     gin.clear_config()
+    # Gin also looks for included files in Python packages, and stumbles over any folder that has the name of ours.
+    gin.config._FILE_READERS[:] = [(open, os.path.isfile)]
     for folder in gin_folders():
         if folder not in _known:
             gin.add_config_file_search_path(str(folder))

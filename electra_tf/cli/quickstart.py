@@ -51,7 +51,7 @@ def run(values) -> int:
     )
     _electra_tf("convert", "--input", model, "--tower", "both", "--to", "safetensors", "--output", exported)
     _electra_tf("fill-mask", "--input", exported / "generator", "--top", 3, *MASKED)
-    _electra_tf("detect", "--input", exported / "discriminator", "--threshold", 0.3, *_color(), *ODD)
+    _electra_tf("detect", "--input", exported / "discriminator", "--threshold", 0.15, *_color(), *ODD)
 
     from electra_tf.training.report import draw_curves
 

@@ -76,6 +76,7 @@ def write_folder(
             f"the folder cannot be written: {error.strerror or error}",
             where=folder,
             expected=f"{sum(array.nbytes for array in tensors.values()) / 1e6:.0f} MB of free space there",
+            remedy="choose a folder that can be written to, on a disk with space",
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import signal
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
@@ -224,8 +225,13 @@ def _choose_compiler(recipe, config, length) -> str:
 def _write_description(model_dir, description, dataset, operative_config):
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
-        if not (model_dir / "tokenizer").exists():
-            dataset.tokenizer().save(model_dir / "tokenizer")
+        tokenizer = model_dir / "tokenizer"
+        if not tokenizer.exists() or not list_checkpoints(model_dir):
+            # A run that ended before its first checkpoint may have left half of it, or another one.
+            aside = model_dir / "tokenizer.new"
+            dataset.tokenizer().save(aside)
+            shutil.rmtree(tokenizer, ignore_errors=True)
+            os.replace(aside, tokenizer)
         _write_text(model_dir / RUN, json.dumps(description, indent=1))
         if operative_config is not None:
             _write_text(model_dir / OPERATIVE, operative_config)

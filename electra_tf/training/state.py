@@ -66,7 +66,8 @@ class State:
             return
         tensors = {name: variable.numpy() for name, variable in self.variables.items()}
         for name, tensor in tensors.items():
-            check_finite({name: float(tensor.min() + tensor.max())}, step, self.newest())
+            if not np.isfinite(tensor).all():
+                check_finite({name: float(tensor[~np.isfinite(tensor)][0])}, step, self.newest())
         write_checkpoint(self.model_dir, step, tensors, self.facts)
         self.saved_step = step
         for old, folder in list_checkpoints(self.model_dir)[: -self.keep]:

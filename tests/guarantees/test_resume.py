@@ -9,7 +9,7 @@ import signal
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import outcome, small_run
+from lives import outcome, small_run
 from small_run import MODEL, RECIPE
 
 from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint
@@ -61,11 +61,13 @@ def _campaign(data, model_dir, kills, chance, checkpoint_bytes, **options):
     ends += [f"write:{chance.randint(1, 2)}:{chance.randint(1, checkpoint_bytes)}" for _ in range(3)]
     chance.shuffle(ends)
     steps_file = model_dir.with_name("steps")
+    (model_dir / "tokenizer").mkdir(parents=True)  # as an earlier kill may have left it, empty
     for end in ends:
         print(f"--- {end}")
         life = small_run(data, model_dir, end=end, steps_file=steps_file, **options)
         assert life.status == -signal.SIGKILL
-        assert any((model_dir / "checkpoints").glob("writing-*")) == end.startswith("write")
+        if end.startswith("write"):
+            assert any((model_dir / "checkpoints").glob("writing-*"))
     assert small_run(data, model_dir, steps_file=steps_file, **options).status == 0
     return sum(map(int, steps_file.read_text().split()))
 

@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
     path = tmp_path / "config.json"
     if content:
         path.write_text(content)
-    with pytest.raises(ConfigError, match="config.json"):
+    with pytest.raises(ConfigError, match=r"config\.json"):
         EncoderConfig.from_file(path)
 
 

@@ -19,7 +19,9 @@ def dataset(quick_data):
 def evaluation_of(dataset, examples=40, batch_size=16, seed=1, model_seed=0):
     keras.utils.set_random_seed(model_seed)
     tokenizer = dataset.manifest.tokenizer
-    model = Electra(Model("electra_tiny", discriminator=SIZES, generator_depth=1.0).electra_config(tokenizer["vocabulary_size"]))
+    model = Electra(
+        Model("electra_tiny", discriminator=SIZES, generator_depth=1.0).electra_config(tokenizer["vocabulary_size"])
+    )
     ids = SpecialIds(*(tokenizer[f"{name}_id"] for name in ("pad", "cls", "sep", "mask")))
     return Evaluation(model, dataset, ids, examples, batch_size, seed, eager=True)
 

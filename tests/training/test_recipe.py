@@ -20,7 +20,11 @@ def test_a_changed_discriminator_changes_its_generator_with_it():
 
 @pytest.mark.parametrize(
     "shares, hidden, layers",
-    [({"generator_width": 0.5}, 128, 12), ({"generator_depth": 0.5}, 64, 6), ({"generator": {"hidden_size": 32}}, 32, 12)],
+    [
+        ({"generator_width": 0.5}, 128, 12),
+        ({"generator_depth": 0.5}, 64, 6),
+        ({"generator": {"hidden_size": 32}}, 32, 12),
+    ],
     ids=str,
 )
 def test_the_generators_size_is_set_by_width_by_depth_or_by_field(shares, hidden, layers):

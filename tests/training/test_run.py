@@ -100,7 +100,7 @@ def test_resuming_with_another_recipe_is_refused_by_name(
 
 def test_resuming_with_another_model_is_refused_by_name(copied, quick_data, tiny_model, tiny_recipe, hashes):
     before = hashes(copied)
-    with pytest.raises(TrainingError, match="mask_prob: 0.15, now 0.25"):
+    with pytest.raises(TrainingError, match=r"mask_prob: 0\.15, now 0\.25"):
         pretrain(quick_data, copied, dataclasses.replace(tiny_model, mask_prob=0.25), tiny_recipe)
     assert hashes(copied) == before
 
@@ -148,7 +148,7 @@ def test_a_checkpoint_of_another_model_is_refused_with_what_differs(
 
 def test_a_damaged_description_is_refused(copied, quick_data, tiny_model, tiny_recipe):
     (copied / "run.json").write_text("{")
-    with pytest.raises(CheckpointError, match="run.json"):
+    with pytest.raises(CheckpointError, match=r"run\.json"):
         pretrain(quick_data, copied, tiny_model, tiny_recipe)
 
 

@@ -1,0 +1,55 @@
+"""Two processes train one model together over the loopback interface."""
+
+import json
+import socket
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+from lives import end, small_run, start
+
+from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint
+
+RECIPE = {"steps": 20, "log_every": 5, "checkpoint_every": 10, "warmup_steps": 2, "eval_every": 0}
+
+
+def _free_addresses(count):
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+
+
+def _cluster(data, model_dir, **options):
+    """Both workers' lives."""
+    addresses = _free_addresses(2)
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    workers = []
+    try:
+        for index in range(2):
+            task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            environment = {"TF_CONFIG": json.dumps(task)}
+            workers.append(start("small_run.py", data, model_dir, "--strategy=multi_worker", *flags, **environment))
+        return [end(worker, timeout=300) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+@pytest.mark.slow
+def test_two_workers_train_and_resume_as_two_devices_of_one_machine_do(quick_data, tmp_path):
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    lives = _cluster(quick_data, together, recipe=json.dumps(RECIPE), end="kill:4:0")
+    assert all(life.status != 0 for life in lives)
+    lives = _cluster(quick_data, together, recipe=json.dumps(RECIPE))
+    assert [life.status for life in lives] == [0, 0]
+    assert all("resuming at step 10" in life.log for life in lives)
+
+    assert small_run(quick_data, alone, recipe=RECIPE, strategy="mirrored", devices=2).status == 0
+    assert [step for step, _ in list_checkpoints(together)] == [10, 20]
+    (_, ours), (_, theirs) = (read_checkpoint(list_checkpoints(run)[-1][1]) for run in (together, alone))
+    assert ours.keys() == theirs.keys()
+    largest = max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours if name.startswith("weights/"))
+    print(f"weights after 20 steps differ by at most {largest:.1e}")
+    assert largest < 1e-5
