@@ -1,6 +1,6 @@
 """Seconds from the command to its first finished step.
 
-    python benchmarks/first_step.py --data DATA [--gin_file electra_tiny] [--batch_size 32] [--rounds 3]
+python benchmarks/first_step.py --data DATA [--gin_file electra_tiny] [--batch_size 32] [--rounds 3]
 """
 
 import argparse

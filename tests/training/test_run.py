@@ -9,10 +9,9 @@ import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint
+from electra_tf.conversion.run_directory import list_checkpoints
 from electra_tf.data.builder import build_data
 from electra_tf.errors import CheckpointError, ConfigError, DataError, TrainingError
 from electra_tf.training.progress import read_metrics
@@ -132,36 +131,10 @@ def test_what_is_free_may_change_and_is_said_and_more_steps_come_by_extending(
     assert [step for step, _ in list_checkpoints(copied)] == [2, 4, 6, 7]
 
 
-def test_a_checkpoint_of_another_model_is_refused_with_what_differs(
-    copied, quick_data, tiny_model, tiny_recipe, hashes
-):
-    run = json.loads((copied / "run.json").read_text())
-    wider = dataclasses.replace(tiny_model, discriminator={**tiny_model.discriminator, "intermediate_size": 48})
-    run["model"]["discriminator"]["intermediate_size"] = 48
-    (copied / "run.json").write_text(json.dumps(run))
-    before = hashes(copied / "checkpoints")
-    with pytest.raises(CheckpointError, match="of another model") as error:
-        pretrain(quick_data, copied, wider, tiny_recipe, stream=io.StringIO())
-    assert "feed_forward/intermediate/kernel is [16, 32], the model's [16, 48]" in str(error.value)
-    assert hashes(copied / "checkpoints") == before
-
-
 def test_a_damaged_description_is_refused(copied, quick_data, tiny_model, tiny_recipe):
     (copied / "run.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"run\.json"):
         pretrain(quick_data, copied, tiny_model, tiny_recipe)
-
-
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_last_good_checkpoint(
-    copied, quick_data, tiny_model, tiny_recipe, tmp_path
-):
-    recipe = dataclasses.replace(tiny_recipe, learning_rate=1e30, steps=4)
-    with pytest.raises(TrainingError, match="at step") as error:
-        pretrain(quick_data, tmp_path / "new", tiny_model, recipe, stream=io.StringIO())
-    checkpoints = list_checkpoints(tmp_path / "new")
-    assert str(checkpoints[-1][1]) in error.value.remedy
-    for _, folder in checkpoints:
-        assert all(np.isfinite(tensor).all() for tensor in read_checkpoint(folder)[1].values())
 
 
 def test_weights_that_are_not_finite_are_not_saved(quick_data, tiny_model, tiny_recipe, tmp_path):
