@@ -2,8 +2,8 @@
 
     python benchmarks/quickstart_figures.py --work runs/quickstart
 
-A tolerance is four standard deviations over the seeds, or 1 % of the mean where that is more; figures that do not depend
-on the seed get 0.1 %.
+A tolerance is four standard deviations over the seeds, or 1 % of the mean where that is more; figures that do not
+depend on the seed get 0.1 %.
 """
 
 import argparse

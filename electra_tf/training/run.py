@@ -85,7 +85,7 @@ def pretrain(
     display = Display(recipe.steps, 0, stream)
     recipe = _settle(model_dir, description, recipe, config, dataset, extend, display.say)
     if chief:
-        _write_description(model_dir, description, dataset, operative_config)
+        _make_folder(model_dir)
     on_cpu = not tf.config.list_physical_devices("GPU")
     slow = None if is_settled() or not on_cpu else f"set GLIBC_TUNABLES={TUNABLES}; without it a step is slower"
     for warning in filter(None, [config.advice(), slow]):
@@ -104,6 +104,7 @@ def pretrain(
         changed = [f"{k}: {a} -> {b}" for k, (a, b) in changed.items() if a != b]
         display.say(f"the last bits of this run may now differ, since it changed: {'; '.join(changed)}")
     if chief:
+        _write_description(model_dir, description, dataset, operative_config)
         cut_back(model_dir / METRICS, step)
 
     evaluation = None
@@ -222,9 +223,25 @@ def _choose_compiler(recipe, config, length) -> str:
     return "islands"
 
 
-def _write_description(model_dir, description, dataset, operative_config):
+@contextmanager
+def _writing(model_dir):
     try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the run directory cannot be written: {error.strerror}",
+            where=model_dir,
+            remedy="choose another --model_dir, or change its permissions",
+        ) from error
+
+
+def _make_folder(model_dir):
+    with _writing(model_dir):
         model_dir.mkdir(parents=True, exist_ok=True)
+
+
+def _write_description(model_dir, description, dataset, operative_config):
+    with _writing(model_dir):
         tokenizer = model_dir / "tokenizer"
         if not tokenizer.exists() or not list_checkpoints(model_dir):
             # A run that ended before its first checkpoint may have left half of it, or another one.
@@ -235,12 +252,6 @@ def _write_description(model_dir, description, dataset, operative_config):
         _write_text(model_dir / RUN, json.dumps(description, indent=1))
         if operative_config is not None:
             _write_text(model_dir / OPERATIVE, operative_config)
-    except OSError as error:
-        raise OutputError(
-            f"the run directory cannot be written: {error.strerror}",
-            where=model_dir,
-            remedy="choose another --model_dir, or change its permissions",
-        ) from error
 
 
 def _write_text(path, text):

@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import tensorflow as tf
-from small_run import MODEL, RECIPE, SIZES
+from small_run import MODEL, RECIPE
 
 from electra_tf.data.reader import DataSet
 from electra_tf.pretraining import electra
@@ -40,13 +40,11 @@ class Way:
 
     def __init__(self, data, step_class, strategy, micro_batches):
         recipe, ids = Recipe(**RECIPE), data.manifest.tokenizer
-        sizes = {**SIZES, "num_hidden_layers": 1}
-        model = Model(preset=MODEL["preset"], discriminator=sizes)
         self.strategy = strategy
         keras.utils.set_random_seed(recipe.seed)
         with strategy.scope():
             self.step = step_class(
-                electra.Electra(model.electra_config(ids["vocabulary_size"])),
+                electra.Electra(Model(**MODEL).electra_config(ids["vocabulary_size"])),
                 recipe.optimizer(),
                 recipe.learning_rates(),
                 electra.SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"]),

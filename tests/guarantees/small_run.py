@@ -25,12 +25,12 @@ from electra_tf.training.run import pretrain
 SIZES = {
     "embedding_size": 16,
     "hidden_size": 32,
-    "num_hidden_layers": 2,
+    "num_hidden_layers": 1,
     "num_attention_heads": 2,
     "intermediate_size": 64,
     "max_position_embeddings": 32,
 }
-MODEL = {"preset": "electra_small", "discriminator": SIZES, "generator_depth": 0.5}
+MODEL = {"preset": "electra_small", "discriminator": SIZES}
 # No interval divides another, so that checkpoints fall between two lines of the metrics.
 RECIPE = {
     "steps": 240,

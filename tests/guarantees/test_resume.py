@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from lives import outcome, small_run
-from small_run import MODEL, RECIPE
+from small_run import MODEL, RECIPE, SIZES
 
 from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint
 from electra_tf.data.reader import DataSet
@@ -87,13 +87,16 @@ def test_ten_kills_change_nothing_and_lose_little(devices, finished, quick_data,
     assert RECIPE["steps"] <= executed <= RECIPE["steps"] + 10 * RECIPE["checkpoint_every"]
 
 
+SHARED_LAYERS = {"preset": "alectra_tiny", "discriminator": {**SIZES, "num_hidden_layers": 3}}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "recipe"),
     [
         ({}, {"precision": "mixed_bfloat16"}),
-        ({"preset": "alectra_tiny"}, {}),
-        ({"preset": "alectra_tiny"}, {"precision": "mixed_bfloat16", "compiler": "islands"}),
+        (SHARED_LAYERS, {}),
+        (SHARED_LAYERS, {"precision": "mixed_bfloat16", "compiler": "islands"}),
     ],
     ids=["bf16", "shared layers", "shared layers in bf16 with islands"],
 )

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_run import MODEL, RECIPE, SIZES
+from small_run import MODEL, RECIPE
 
 from electra_tf.data.reader import DataSet
 from electra_tf.pretraining.electra import Electra, SpecialIds
@@ -16,10 +16,9 @@ STEPS = 3
 
 def _step(data):
     recipe, ids = Recipe(**RECIPE), data.manifest.tokenizer
-    model = Model(preset=MODEL["preset"], discriminator={**SIZES, "num_hidden_layers": 1})
     special_ids = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
     keras.utils.set_random_seed(recipe.seed)
-    towers = Electra(model.electra_config(ids["vocabulary_size"]))
+    towers = Electra(Model(**MODEL).electra_config(ids["vocabulary_size"]))
     return Step(towers, recipe.optimizer(), recipe.learning_rates(), special_ids, recipe.seed, "graph")
 
 
