@@ -38,7 +38,10 @@ DENSE = {
     "learning rate, relative": (1e-6, 1e-6),
     "labels": (0, 0),
 }
-SPARSE = {**DENSE, "losses, relative": (1e-6, 5e-6), "gradient norm, relative": (2e-6, 5e-4)}
+# Where the norm of single steps is ill-conditioned: initial weights changed by one unit in the last place move it by up
+# to 2.4e-3 and the losses by up to 6.6e-6 (8 seeds, graph, one device). The median over the steps stays strict.
+SPARSE = {**DENSE, "losses, relative": (1e-6, 1e-5), "gradient norm, relative": (2e-6, 5e-3)}
+MEDIAN_NORM = 1e-4
 FINAL = {"final weights": 5e-6, "final key biases": 3e-5, "final Adam slots, relative": 1e-4}
 
 
@@ -146,13 +149,17 @@ def replay(recording: Recording, compiler: str, devices: int) -> list[tuple]:
         return strategy.run(replica_step, args=(batch, fed))
 
     run = run_eagerly if compiler == "eager" else tf.function(run_eagerly, autograph=False)
-    worst = {}
+    worst, norms = {}, []
     for number in range(len(recording)):
         batch, fed = recording.fed(number)
         outputs, norm, rate = tf.nest.map_structure(strategy.experimental_local_results, run(batch, fed))
         compare(recording, number, outputs, norm[0], rate[0], worst)
+        recorded = recording.arrays["onehot_grad_norm" if recording.sparse else "grad_norm"][number]
+        norms.append(abs(float(norm[0]) / float(recorded) - 1))
     limits = SPARSE if recording.sparse else DENSE
     rows = [(name, *worst[name], *limits[name]) for name in limits]
+    if recording.sparse:
+        rows.append(("gradient norm, median", None, float(np.median(norms)), None, MEDIAN_NORM))
     if not recording.sparse:
         rows += compare_final(recording, step)
     return rows
