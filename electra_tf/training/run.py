@@ -83,7 +83,7 @@ def pretrain(
     }
     description["model"]["generator"] = config.generator.to_dict()
     display = Display(recipe.steps, 0, stream)
-    recipe = _settle(model_dir, description, recipe, config, dataset, extend, display.say)
+    recipe = _settle(model_dir, description, recipe, extend, display.say)
     if chief:
         _make_folder(model_dir)
     on_cpu = not tf.config.list_physical_devices("GPU")
@@ -158,26 +158,15 @@ def _identity(dataset) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _settle(model_dir, description, recipe, config, dataset, extend, say) -> Recipe:
+def _settle(model_dir, description, recipe, extend, say) -> Recipe:
     """The recipe with `auto` resolved, once this run is known to be new, or the same as the one in `model_dir`."""
-    path = model_dir / RUN
-    try:
-        begun = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    except ValueError as error:
-        raise CheckpointError(
-            f"the run's description is damaged: {error}",
-            where=path,
-            remedy="restore it from a copy, or start anew in another --model_dir",
-        ) from error
-    if begun and list_checkpoints(model_dir):
-        if recipe.compiler == "auto":
-            recipe = dataclasses.replace(recipe, compiler=begun["recipe"]["compiler"])
-            description["recipe"] = asdict(recipe)
-        _check_same_run(begun, json.loads(json.dumps(description)), recipe, extend, model_dir, say)
-        return recipe
+    begun = _read_description(model_dir / RUN) if list_checkpoints(model_dir) else None
     if recipe.compiler == "auto":
-        recipe = dataclasses.replace(recipe, compiler=_choose_compiler(recipe, config, dataset.manifest.length))
+        compiler = begun["recipe"]["compiler"] if begun else _choose_compiler()
+        recipe = dataclasses.replace(recipe, compiler=compiler)
         description["recipe"] = asdict(recipe)
+    if begun:
+        _check_same_run(begun, json.loads(json.dumps(description)), recipe, extend, model_dir, say)
     return recipe
 
 
@@ -214,8 +203,8 @@ def _check_same_run(begun, now, recipe, extend, model_dir, say):
             say(f"changed, which is free to: {name} {begun['recipe'][name]!r} -> {now['recipe'].get(name)!r}")
 
 
-def _choose_compiler(recipe, config, length) -> str:
-    """Islands start soonest; one program for everything pays where steps are many, or on an accelerator."""
+def _choose_compiler() -> str:
+    """By device: on a CPU islands start soonest; a GPU gets one program; a TPU compiles the whole step by itself."""
     if tf.config.list_logical_devices("TPU"):
         return "graph"
     if tf.config.list_physical_devices("GPU"):
