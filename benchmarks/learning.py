@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-RECIPE = {"batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 100, "schedule": "product", "bias_correction": False}
+RECIPE = {"batch_size": 32, "learning_rate": 5e-4, "warmup_steps": 100, "schedule": "product", "bias_correction": False}
 
 
 def prepare(data, **overrides):
