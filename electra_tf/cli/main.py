@@ -11,7 +11,7 @@ from electra_tf.training.allocator import restart_with_tunables
 from electra_tf.version import __version__
 
 COMMANDS = {
-    "quickstart": "all of it on a bundled book shelf, in five minutes",
+    "quickstart": "all of it, on nine bundled books, in some minutes",
     "vocab": "train a vocabulary from text",
     "data": "build a data set from text",
     "pretrain": "pre-train a generator and a discriminator, or go on with a run",
