@@ -169,7 +169,7 @@ def run_variant(name, steps):
 
 def alone(name, steps):
     """One variant in a process of its own, ours with the allocator settings that the command gives it."""
-    from electra_tf.training.allocator import TUNABLES
+    from electra_tf.startup import TUNABLES
 
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if name in ("graph", "islands", "xla"):

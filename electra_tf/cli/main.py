@@ -7,7 +7,7 @@ import sys
 from absl import flags
 
 from electra_tf.errors import ElectraTFError
-from electra_tf.training.allocator import restart_with_tunables
+from electra_tf.startup import leave_out_optional_imports, restart_with_tunables
 from electra_tf.version import __version__
 
 COMMANDS = {
@@ -38,6 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     command = importlib.import_module(f"electra_tf.cli.{name.replace('-', '_')}")
     if is_program and getattr(command, "RESTARTS", False):
         restart_with_tunables()
+        leave_out_optional_imports()
     run_command(command, f"electra-tf {name}", rest)
 
 

@@ -13,7 +13,7 @@ electra-tf pretrain --gin_file electra_tiny --data data --model_dir runs/tiny
 electra-tf pretrain --gin_file electra_small --gin_param 'Recipe.steps = 200000' --data data --model_dir runs/small
 """
 
-RESTARTS = True  # with an allocator that keeps memory, see `training.allocator`
+RESTARTS = True  # see `electra_tf.startup`
 
 
 def define_flags() -> None:

@@ -6,7 +6,6 @@ Each worker has a tokenizer of its own, made when it starts; `tokenize` is that 
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from electra_tf.errors import ConfigError, OutputError
+from electra_tf.startup import leave_out_optional_imports
 
 BYTES_A_PROCESS = 20_000_000  # of text: for less, a process does not earn its start
 
@@ -93,8 +93,7 @@ def _start_worker(barrier, tokenizer):
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a worker would take an accelerator's memory, and not use it
-    # What Keras, which comes with TensorFlow, imports where it finds it. No worker needs the 0.2 GB.
-    sys.modules |= dict.fromkeys(("jax", "matplotlib", "sklearn"))
+    leave_out_optional_imports()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -16,6 +16,7 @@ from pathlib import Path
 from electra_tf.text.wordpiece import PREFIX, FastEngine, normalizer, reference_tokenizer
 
 FILE_NAME = "safe_characters.json"
+_AT_ONCE = 20_000  # characters; all at once would take 1.1 GB
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -37,21 +38,23 @@ def derive(settings) -> Ranges:
     """Tokenizes every assigned character, in a word and alone, with both engines; keeps those that agree."""
     characters = [chr(c) for c in range(sys.maxunicode + 1)]
     characters = [c for c in characters if unicodedata.category(c) not in ("Cn", "Cs", "Co")]
-    vocabulary = ["[UNK]", *characters, *(PREFIX + c for c in characters)]
-    texts = [f"a{c}b {c}" for c in characters]
+    chunks = (characters[i : i + _AT_ONCE] for i in range(0, len(characters), _AT_ONCE))
+    return _ranges([ord(c) for chunk in chunks for c in _agreeing(chunk, settings)])
 
-    reference = reference_tokenizer(vocabulary, settings)
-    expected = [encoding.ids for encoding in reference.encode_batch_fast(texts)]
+
+def _agreeing(characters, settings):
+    """Those of the characters that both engines tokenize alike, with a vocabulary in which nothing is unknown."""
+    texts = [f"a{c}b {c}" for c in characters]
+    known = sorted({*characters, *normalizer(settings).normalize_str(" ".join(texts))})
+    vocabulary = ["[UNK]", *known, *(PREFIX + c for c in known)]
+    expected = [encoding.ids for encoding in reference_tokenizer(vocabulary, settings).encode_batch_fast(texts)]
     ids, splits, _ = FastEngine(vocabulary, settings, safe=[]).tokenize(texts)
     ids, splits = ids.tolist(), splits.tolist()
-
-    safe = []
     for i, character in enumerate(characters):
         found = ids[splits[i] : splits[i + 1]]
         # 0 is [UNK]: nothing was compared.
         if found == expected[i] and 0 not in found and not _reorders(character, settings):
-            safe.append(ord(character))
-    return _ranges(safe)
+            yield character
 
 
 def _reorders(character, settings) -> bool:

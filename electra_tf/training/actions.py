@@ -2,6 +2,7 @@
 
 import time
 
+from electra_tf.training.cost import Cost, matrix_peak, memory_in_use
 from electra_tf.training.evaluation import Evaluation
 from electra_tf.training.health import Health, check_finite
 from electra_tf.training.loop import Trainer
@@ -19,6 +20,21 @@ def due(step: int, every: int, last: int) -> bool:
     return step == last or (every > 0 and step % every == 0)
 
 
+class Foretell:
+    """Says once what the run will cost, after its third loop: the first compiles, the second still claims memory."""
+
+    LOOPS = 3
+
+    def __init__(self, trainer: Trainer, recipe: Recipe, cost: Cost, display: Display):
+        self.trainer, self.recipe, self.cost, self.display, self.loops = trainer, recipe, cost, display, 0
+
+    def __call__(self, _):
+        step, self.loops = int(self.trainer.step.step.numpy()), self.loops + 1
+        if self.cost.step_seconds is None and (self.loops == self.LOOPS or step == self.recipe.steps):
+            seconds = self.trainer.seconds / self.trainer.steps
+            self.display.say(self.cost.measure(step, seconds, memory_in_use(), matrix_peak()))
+
+
 class Log:
     """Stops at non-finite values; at every `log_every`-th step writes the metrics and looks at the run's health."""
 
@@ -31,7 +47,7 @@ class Log:
         state: State,
         metrics_log: MetricsLog,
         display: Display,
-        cost,
+        cost: Cost,
     ):
         self.trainer, self.config, self.recipe, self.health = trainer, config, recipe, health
         self.state, self.metrics_log, self.display, self.cost = state, metrics_log, display, cost
@@ -42,6 +58,8 @@ class Log:
         self.display.advance(step)
         sums = {name: float(window[name].numpy()) for name in ("mlm_loss", "disc_loss", "grad_norm")}
         check_finite(sums, step, self.state.newest())
+        if self.cost.step_seconds is None:
+            self.steps, self.seconds = 0, 0.0  # compiling is not the speed of a step
         self.steps += self.trainer.steps
         self.seconds += self.trainer.seconds
         if not due(step, self.recipe.log_every, self.recipe.steps):

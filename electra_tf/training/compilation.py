@@ -22,6 +22,11 @@ def check_compiler(name: str) -> str:
     return name
 
 
+def settle_graphs(name: str) -> None:
+    """Leaves out TensorFlow's rewriting of graphs for islands, where it takes long and gains nothing."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": name == "islands"})
+
+
 def island(function):
     """`function` as an XLA program of its own; its arguments and results are tensors."""
     return tf.function(function, jit_compile=True, autograph=False)

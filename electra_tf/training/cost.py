@@ -55,57 +55,61 @@ def memory_in_use() -> int:
 
 
 class Cost:
-    """Figures of a run whose step has been rehearsed.
+    """Figures of a run: some follow from what is trained, the others from timing a step.
 
     Args:
         model: `Electra`. recipe: `Recipe`. length: tokens a row. examples: of the training split.
-        fill: share of real tokens. first_step: steps already done. step_seconds: measured in the rehearsal.
-        memory: bytes in use after it. peak: FLOP/s of matrix products on one device. devices: how many there are.
+        fill: share of real tokens. first_step: steps already done. devices: how many there are.
         eval_rows: rows of one evaluation; 0: there is none.
+
+    Attributes:
+        step_seconds: None until `measure`.
     """
 
-    def __init__(
-        self,
-        model,
-        recipe,
-        length,
-        examples,
-        fill,
-        first_step,
-        step_seconds,
-        memory,
-        peak,
-        devices,
-        eval_rows,
-    ):
+    def __init__(self, model, recipe, length, examples, fill, first_step, devices, eval_rows):
         self.model, self.recipe, self.length, self.examples = model, recipe, length, examples
-        self.fill, self.first_step, self.memory, self.devices = fill, first_step, memory, devices
-        self.step_seconds = step_seconds
+        self.fill, self.first_step, self.devices, self.eval_rows = fill, first_step, devices, eval_rows
         self.flops = step_flops(model.config, recipe.batch_size, length)
-        self.peak_share = self.flops / step_seconds / (peak * devices) if peak else None
-        left = recipe.steps - first_step
-        evaluations = 1 + (left // recipe.eval_every if recipe.eval_every else 0) if eval_rows else 0
-        # A forward pass of both towers and one more of the discriminator, against three forward passes of a step.
-        self.eval_seconds = evaluations * step_seconds * eval_rows / recipe.batch_size / 2
-        self.seconds = left * step_seconds + self.eval_seconds
+        self.step_seconds = self.peak_share = None
 
     def describe(self) -> str:
-        """The lines that are printed."""
+        """What is known before anything runs, as it is printed."""
         recipe, config = self.recipe, self.model.config
         tokens = recipe.steps * recipe.batch_size * self.length
-        rows = {
-            "parameters": f"{count_parameters(self.model):,} "
-            f"(discriminator {count_parameters(self.model.discriminator):,} with its embeddings, "
-            f"generator {config.generator.hidden_size} wide, {config.generator.num_hidden_layers} layers)",
-            "steps": f"{recipe.steps:,} of {recipe.batch_size} rows x {self.length} tokens"
-            + (f", {self.first_step:,} done" if self.first_step else ""),
-            "tokens": f"{tokens * self.fill:,.0f} real ones ({self.fill:.1%} of {tokens:,})",
-            "epochs": f"{recipe.steps * recipe.batch_size / self.examples:.2f} over {self.examples:,} examples",
-            "compute": f"{self.flops * recipe.steps:.2e} FLOP, {self.flops / 1e9:.1f} GFLOP a step"
-            + (f", {self.peak_share:.0%} of this machine's matrix products" if self.peak_share else ""),
-            "compiled": f"{recipe.compiler}, {recipe.precision}, {recipe.micro_batches} micro-batch(es)",
-            "memory": f"{self.memory / 1e9:.2f} GB",
-            "time": f"{duration(self.seconds)} ({self.step_seconds:.3f} s a step, "
-            f"{duration(self.eval_seconds)} of evaluation)",
-        }
-        return "\n".join(f"  {name:11} {text}" for name, text in rows.items())
+        return _table(
+            {
+                "parameters": f"{count_parameters(self.model):,} "
+                f"(discriminator {count_parameters(self.model.discriminator):,} with its embeddings, "
+                f"generator {config.generator.hidden_size} wide, {config.generator.num_hidden_layers} layers)",
+                "steps": f"{recipe.steps:,} of {recipe.batch_size} rows x {self.length} tokens"
+                + (f", {self.first_step:,} done" if self.first_step else ""),
+                "tokens": f"{tokens * self.fill:,.0f} real ones ({self.fill:.1%} of {tokens:,})",
+                "epochs": f"{recipe.steps * recipe.batch_size / self.examples:.2f} over {self.examples:,} examples",
+                "compute": f"{self.flops * recipe.steps:.2e} FLOP, {self.flops / 1e9:.1f} GFLOP a step",
+                "compiled": f"{recipe.compiler}, {recipe.precision}, {recipe.micro_batches} micro-batch(es)",
+            }
+        )
+
+    def measure(self, step: int, step_seconds: float, memory: int, peak: float) -> str:
+        """What else it will cost, from step `step` on, as it is printed.
+
+        Args:
+            step_seconds: of a step once everything is compiled. memory: bytes in use by then.
+            peak: FLOP/s of matrix products on one device.
+        """
+        self.step_seconds, self.peak_share = step_seconds, self.flops / step_seconds / (peak * self.devices)
+        left = self.recipe.steps - step
+        evaluations = 1 + (left // self.recipe.eval_every if self.recipe.eval_every else 0) if self.eval_rows else 0
+        # A forward pass of both towers and one more of the discriminator, against three forward passes of a step.
+        evaluation = evaluations * step_seconds * self.eval_rows / self.recipe.batch_size / 2
+        return _table(
+            {
+                "memory": f"{memory / 1e9:.2f} GB",
+                "time": f"{duration(left * step_seconds + evaluation)} ({step_seconds:.3f} s a step, "
+                f"{duration(evaluation)} of evaluation), {self.peak_share:.0%} of this machine's matrix products",
+            }
+        )
+
+
+def _table(rows):
+    return "\n".join(f"  {name:11} {text}" for name, text in rows.items())

@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from electra_tf.data.reader import DataSet
-from electra_tf.errors import DataError
 from electra_tf.pretraining import electra
 from electra_tf.pretraining.masking import scatter
 
@@ -36,12 +35,6 @@ class Evaluation:
         self.model = model
         arrays = dataset.examples("held_out", limit=examples)
         count = len(arrays["input_ids"])
-        if not count:
-            raise DataError(
-                "the data set has no held-out examples",
-                where=dataset.path,
-                remedy="build it with --held_out above 0 from more documents, or set Recipe.eval_examples = 0",
-            )
         self.batch_size = min(batch_size, count)
         ids, real = arrays["input_ids"], arrays["input_mask"]
         self.unigram_entropy = _entropy(ids[real == 1], special_ids)

@@ -44,19 +44,13 @@ class Trainer(orbit.AbstractTrainer):
         """The batches from step `first_step` on, endlessly."""
         return self.dataset.batches(self.batch_size, seed=self.seed, start_step=int(first_step)).prefetch(4)
 
-    def rehearse(self, steps: int) -> float:
-        """Compiles, then runs `steps` steps that change nothing. Returns the seconds a step takes."""
-        rehearsal = iter(self.batches(self.step.step.numpy()))
-        self._call(rehearsal, 1, False)
-        began = time.perf_counter()
-        self._call(rehearsal, steps, False)
-        return (time.perf_counter() - began) / steps
-
     def train(self, num_steps: tf.Tensor) -> None:
         """`num_steps` steps. Raises `DataError` naming the file and record where the data is damaged."""
         began = time.perf_counter()
         self.steps = int(num_steps)
-        self._call(self.iterator, self.steps, True)
+        with damage_named(self.dataset, "train"):
+            self._run(self.iterator, tf.constant(self.steps))
+            self.step.step.numpy()  # waits for the devices
         self.seconds = time.perf_counter() - began
 
     def take_window(self) -> dict:
@@ -66,24 +60,14 @@ class Trainer(orbit.AbstractTrainer):
             variable.assign(tf.zeros_like(variable))
         return taken
 
-    def _call(self, iterator, steps, apply):
-        with damage_named(self.dataset, "train"):
-            self._run(iterator, tf.constant(steps), tf.constant(apply))
-            self.step.step.numpy()  # waits for the devices
-
-    def _steps(self, iterator, steps, apply):
+    def _steps(self, iterator, steps):
         def one(index):
-            self.strategy.run(self._replica_step, args=(next(iterator), apply))
+            self.strategy.run(self._replica_step, args=(next(iterator),))
             return (index + 1,)
 
         tf.while_loop(lambda index: index < steps, one, (tf.constant(0),), parallel_iterations=1)
 
-    def _replica_step(self, batch, apply):
-        observed = {"steps": tf.ones([]), **self.step(batch, apply)}
-
-        def add():
-            for name, value in observed.items():
-                self.window[name].assign_add(value)
-            return True
-
-        tf.cond(apply, add, lambda: False)
+    def _replica_step(self, batch):
+        observed = {"steps": tf.ones([]), **self.step(batch)}
+        for name, value in observed.items():
+            self.window[name].assign_add(value)

@@ -19,9 +19,9 @@ from electra_tf.data.manifest import check_vocabulary
 from electra_tf.data.reader import DataSet
 from electra_tf.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
 from electra_tf.pretraining.electra import Electra, SpecialIds
-from electra_tf.training.actions import Evaluate, Log, Save, Stop, Stopped
-from electra_tf.training.allocator import TUNABLES, is_settled
-from electra_tf.training.cost import Cost, matrix_peak, memory_in_use, step_flops
+from electra_tf.startup import TUNABLES, is_settled
+from electra_tf.training.actions import Evaluate, Foretell, Log, Save, Stop, Stopped
+from electra_tf.training.cost import Cost
 from electra_tf.training.evaluation import Evaluation
 from electra_tf.training.health import Health
 from electra_tf.training.loop import Trainer
@@ -33,6 +33,7 @@ from electra_tf.training.strategy import describe_devices, is_chief, make_strate
 
 OPERATIVE = "operative_config.gin"
 _LOOP_SECONDS = 10.0
+_STEPS_WORTH_COMPILING = 1000
 
 
 def pretrain(
@@ -114,10 +115,21 @@ def pretrain(
         evaluation = Evaluation(
             trainer.step.model, dataset, special_ids, recipe.eval_examples, rows, recipe.eval_seed, eager
         )
-    cost = None
+    train = dataset.manifest.splits["train"]
+    replicas = 1 if on_cpu else distribution.num_replicas_in_sync
+    eval_rows = len(evaluation.batches) * evaluation.batch_size if evaluation else 0
+    cost = Cost(
+        trainer.step.model,
+        recipe,
+        dataset.manifest.length,
+        train.examples,
+        train.fill_rate or 1.0,
+        step,
+        replicas,
+        eval_rows,
+    )
     if step < recipe.steps:
         display.say(f"{'resuming at step ' + format(step, ',') if step else 'a new run'} in {model_dir}")
-        cost = _rehearse(trainer, recipe, dataset, config, distribution, step, evaluation)
         display.say(cost.describe())
     return _train(trainer, recipe, config, state, evaluation, cost, display, model_dir, chief, step)
 
@@ -162,7 +174,7 @@ def _settle(model_dir, description, recipe, extend, say) -> Recipe:
     """The recipe with `auto` resolved, once this run is known to be new, or the same as the one in `model_dir`."""
     begun = _read_description(model_dir / RUN) if list_checkpoints(model_dir) else None
     if recipe.compiler == "auto":
-        compiler = begun["recipe"]["compiler"] if begun else _choose_compiler()
+        compiler = begun["recipe"]["compiler"] if begun else _choose_compiler(recipe.steps)
         recipe = dataclasses.replace(recipe, compiler=compiler)
         description["recipe"] = asdict(recipe)
     if begun:
@@ -203,11 +215,11 @@ def _check_same_run(begun, now, recipe, extend, model_dir, say):
             say(f"changed, which is free to: {name} {begun['recipe'][name]!r} -> {now['recipe'].get(name)!r}")
 
 
-def _choose_compiler() -> str:
-    """By device: on a CPU islands start soonest; a GPU gets one program; a TPU compiles the whole step by itself."""
+def _choose_compiler(steps) -> str:
+    """On a CPU islands start soonest and run fastest; a TPU compiles the step by itself; a GPU, if it is for long."""
     if tf.config.list_logical_devices("TPU"):
         return "graph"
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.list_physical_devices("GPU") and steps >= _STEPS_WORTH_COMPILING:
         return "xla"
     return "islands"
 
@@ -267,32 +279,12 @@ def _build(distribution, config, recipe, dataset):
     return trainer, special_ids
 
 
-def _rehearse(trainer, recipe, dataset, config, distribution, step, evaluation):
-    """Compiles and times the step without changing the state, so that the cost is known before the first step."""
-    manifest = dataset.manifest
-    flops = step_flops(config, recipe.batch_size, manifest.length)
-    seconds = trainer.rehearse(3 if flops > 5e10 else 10)
-    train = manifest.splits["train"]
-    return Cost(
-        trainer.step.model,
-        recipe,
-        manifest.length,
-        train.examples,
-        train.fill_rate or 1.0,
-        step,
-        seconds,
-        memory_in_use(),
-        matrix_peak(),
-        distribution.num_replicas_in_sync if tf.config.list_physical_devices("GPU") else 1,
-        len(evaluation.batches) * evaluation.batch_size if evaluation else 0,
-    )
-
-
 def _train(trainer, recipe, config, state, evaluation, cost, display, model_dir, chief, step):
     metrics_log = MetricsLog(model_dir, chief)
     evaluate = Evaluate(trainer, evaluation, recipe, metrics_log, display)
     stop = Stop(trainer, state)
     actions = [
+        Foretell(trainer, recipe, cost, display),
         Log(trainer, config, recipe, Health(recipe.warmup_steps, config.discriminator.vocab_size), state,
             metrics_log, display, cost),
         evaluate,
@@ -302,12 +294,11 @@ def _train(trainer, recipe, config, state, evaluation, cost, display, model_dir,
     finished = True
     if step < recipe.steps:
         trainer.start()
-        most = max(1, int(_LOOP_SECONDS / cost.step_seconds))
         controller = orbit.Controller(
             global_step=trainer.step.step,
             trainer=trainer,
             strategy=trainer.strategy,
-            steps_per_loop=lambda done: _loop_length(int(done), recipe, most),
+            steps_per_loop=lambda done: _loop_length(int(done), recipe, cost),
             train_actions=actions,
         )
         try:
@@ -325,8 +316,9 @@ def _train(trainer, recipe, config, state, evaluation, cost, display, model_dir,
     return {**result, **(evaluate.last or {})}
 
 
-def _loop_length(done, recipe, most):
-    """Steps until something is due: a line, an evaluation, a checkpoint, the end; or at most `most`."""
+def _loop_length(done, recipe, cost):
+    """Steps until something is due: a line, an evaluation, a checkpoint, the end; one while the cost is unknown."""
+    most = max(1, int(_LOOP_SECONDS / cost.step_seconds)) if cost.step_seconds else 1
     intervals = (recipe.log_every, recipe.checkpoint_every, recipe.eval_every or recipe.steps)
     return min(most, recipe.steps - done, *(interval - done % interval for interval in intervals))
 

@@ -7,7 +7,7 @@ from electra_tf.optimizers.adamw import AdamW, bias_scales, clip_scale, global_n
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.pretraining import electra
 from electra_tf.pretraining.randomness import seed_of
-from electra_tf.training.compilation import compile_towers, island
+from electra_tf.training.compilation import compile_towers, island, settle_graphs
 
 NORMS = ("grad_norm", "generator_grad_norm", "discriminator_grad_norm")
 
@@ -48,24 +48,25 @@ class Step:
         self.v = {name: _slot(w, f"adam_v/{name}") for name, w in self.weights.items()}
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
+        self._together = _updated_together(self.weights, self.rule)
+        settle_graphs(compiler)
         compiled = island if compiler in ("islands", "xla") else lambda function: function
         self._update = compiled(lambda *tensors: update(self.rule, *tensors))
         self._part = island(self._part_gradients) if compiler == "xla" else self._part_gradients
         if compiler == "islands":
             compile_towers(model)
 
-    def __call__(self, batch, apply=True):
-        """One step, in replica context. With `apply` false the state stays as it is.
+    def __call__(self, batch):
+        """One step, in replica context.
 
         Args:
             batch: `input_ids`, `input_mask`, `segment_ids`, int32 [global B, T], the same on every replica.
-            apply: bool tensor.
 
         Returns: sums over the global batch of `observe`, and the gradient's norms, a dictionary of tensors.
         """
         gradients, observed = sum_over_replicas(self.gradients(batch))
         observed |= self.norms(gradients)
-        tf.cond(tf.convert_to_tensor(apply), lambda: self.apply_gradients(gradients), lambda: False)
+        self.apply_gradients(gradients)
         return observed
 
     def gradients(self, batch, fed=None):
@@ -130,16 +131,32 @@ class Step:
         """Clips by the global norm, updates every weight and counts the step."""
         scale = clip_scale(self.norms(gradients)["grad_norm"], self.rule.clip_norm)
         rate, scales = self.schedule(self.step), bias_scales(self.rule, self.step)
-        for name, gradient in gradients.items():
-            state = (self.weights[name], self.m[name], self.v[name])
-            w, m, v = (tf.convert_to_tensor(s) for s in state)
-            decay = tf.constant(self.rule.decay_of(name))
-            for variable, value in zip(
-                state, self._update(w, gradient, scale, m, v, rate, decay, *scales), strict=True
-            ):
-                variable.assign(value)
+        for decay, names in self._together:
+            w, g, m, v = (_joined(group, names) for group in (self.weights, gradients, self.m, self.v))
+            updated = self._update(w, g, scale, m, v, rate, tf.constant(decay), *scales)
+            for group, values in zip((self.weights, self.m, self.v), updated, strict=True):
+                for name, value in _parted(values, names, self.weights):
+                    group[name].assign(value)
         self.step.assign_add(1)
-        return True
+
+
+def _updated_together(weights, rule) -> list[tuple[float, list[str]]]:
+    """(decay, names): a table or kernel alone, all vectors together, as they are hundreds and small."""
+    vectors = {}
+    for name, weight in weights.items():
+        if len(weight.shape) == 1:
+            vectors.setdefault(rule.decay_of(name), []).append(name)
+    return [*vectors.items(), *((rule.decay_of(n), [n]) for n, w in weights.items() if len(w.shape) != 1)]
+
+
+def _joined(tensors, names):
+    tensors = [tf.convert_to_tensor(tensors[name]) for name in names]
+    return tensors[0] if len(tensors) == 1 else tf.concat(tensors, 0)
+
+
+def _parted(values, names, weights):
+    parts = [values] if len(names) == 1 else tf.split(values, [weights[name].shape[0] for name in names])
+    return zip(names, parts, strict=True)
 
 
 def _slot(weight, name):
