@@ -116,6 +116,7 @@ def run_ours(data, work, steps, seed):
     folder = Path(work) / f"ours-{seed}"
     settings = {**RECIPE, "steps": steps, "seed": seed, "eval_every": max(1, steps // 8), "eval_examples": 512}
     params = [word for name, value in settings.items() for word in ("--gin_param", f"Recipe.{name} = {value!r}")]
+    params += ["--gin_param", "Model.discriminator = {}"]  # with the preset's dropout
     command = [sys.executable, "-m", "electra_tf", "pretrain", "--gin_file", "electra_tiny", *params]
     subprocess.run([*command, "--data", data, "--model_dir", str(folder)], check=True)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -66,17 +66,17 @@ def data_set(path: Path) -> dict:
 
 def transformers_folder(path: Path) -> dict:
     """Facts of a Hugging Face folder, from its configuration and the header of its weights."""
-    from electra_tf.conversion.safetensors import read_header
     from electra_tf.conversion.torch_tensors import tower_of
-    from electra_tf.conversion.transformers_folder import read_config_fields, weights_file
+    from electra_tf.conversion.transformers_folder import read_config_fields, read_shapes, weights_file
 
     config, weights = read_config_fields(path), weights_file(path)
-    entries = read_header(weights)
+    shapes = read_shapes(weights)
     return {
         "kind": "Hugging Face folder",
-        "tower": tower_of(entries, weights),
-        "parameters": sum(prod(entry.shape) for entry in entries.values()),
-        "dtype": sorted({entry.dtype for entry in entries.values()}),
+        "tower": tower_of(shapes, weights),
+        "parameters": sum(prod(shape) for _, shape in shapes.values()),
+        "dtype": sorted({dtype for dtype, _ in shapes.values()}),
+        "weights": weights.name,
         "files": sorted(file.name for file in path.iterdir()),
         "configuration": config,
     }

@@ -53,7 +53,7 @@ def run(values) -> int:
     if not vocab.exists():
         _electra_tf("vocab", "--input", text, "--size", 4000, "--output", vocab)
     if not data.exists():
-        _electra_tf("data", "--input", text, "--vocab", vocab, "--length", 64, "--held_out", 0.05, "--output", data)
+        _electra_tf("data", "--input", text, "--vocab", vocab, "--length", 32, "--held_out", 0.05, "--output", data)
     seed = f"Recipe.seed = {values.seed}"
     answer = _electra_tf(
         "pretrain", "--gin_file", "electra_tiny", "--gin_param", seed, "--data", data, "--model_dir", model, "--json"

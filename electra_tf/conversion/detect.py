@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from electra_tf.conversion.transformers_folder import CONFIG, WEIGHTS
+from electra_tf.conversion.transformers_folder import CONFIG, WEIGHT_FILES, WEIGHTS
 from electra_tf.errors import InputError
 
 # Files that tell what a folder is, in the order they are looked for.
 _FOLDERS = {
     "run_directory": ("run.json",),
     "data_set": ("manifest.json",),
-    "transformers_folder": (WEIGHTS, "pytorch_model.bin", "tf_model.h5"),
+    "transformers_folder": WEIGHT_FILES,
     "vocabulary": ("vocab.txt", "tokenizer.json"),
 }
 

@@ -9,7 +9,7 @@ Three *worlds* name the weights of a tower and its head:
 Everything that reads or writes checkpoints follows from the tables (`translation.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 TOWERS = ("discriminator", "generator")
@@ -18,15 +18,19 @@ _PARTS = ("query", "key", "value")
 
 # A row: kind, axes, and the name in each world. {part} stands for query, key and value.
 _AXES = {"V": "vocab_size", "E": "embedding_size", "P": "max_position_embeddings", "S": "type_vocab_size"}
-_AXES |= {"H": "hidden_size", "I": "intermediate_size", "1": 1}
+_AXES |= {"H": "hidden_size", "I": "intermediate_size", "N": "num_labels", "1": 1, "2": 2}
 
-# The tensors of a row of each kind: endings of their names in each world, and how many of the axes they have.
+# The tensors of a row of each kind: endings of their names in each world, and how many of the axes they have. A row
+# without a name in a world cannot be held there.
 _KINDS = {
     "table": [("/embeddings", "", ".weight", 2)],
     "dense": [("/kernel", "/kernel", ".weight", 2), ("/bias", "/bias", ".bias", 1)],
     "norm": [("/gamma", "/gamma", ".weight", 1), ("/beta", "/beta", ".bias", 1)],
     "vector": [("", "", "", 1)],
+    "output": [("/kernel", "output_weights", ".weight", 2), ("/bias", "output_bias", ".bias", 1)],
 }
+# Where a kernel of each kind is [out, in].
+_TURNED = {"dense": ("torch",), "output": ("tf1", "torch")}
 
 _EMBEDDINGS = (
     ("table", "VE", "embeddings/word", "embeddings/word_embeddings", "embeddings.word_embeddings"),
@@ -73,7 +77,7 @@ class Architecture(NamedTuple):
         encoder: rows below the tower. The projection exists only where widths differ.
         block: what a block is called below the tower, by its number, or its group and place in the group.
         block_rows: rows below the block.
-        heads: rows of each tower's head, at the top.
+        heads: rows of each head, at the top.
     """
 
     towers: dict[str, tuple[str, str, str]]
@@ -102,8 +106,8 @@ ELECTRA = Architecture(
         ("norm", "H", "feed_forward/norm", "output/LayerNorm", "output.LayerNorm"),
     ),
     heads={
-        "discriminator": _REPLACED_TOKEN,
-        "generator": (
+        "replaced_token": _REPLACED_TOKEN,
+        "masked_lm": (
             ("dense", "HE", "masked_lm/dense", "generator_predictions/dense", "generator_predictions.dense"),
             (
                 "norm",
@@ -119,6 +123,17 @@ ELECTRA = Architecture(
                 "generator_predictions/output_bias",
                 "generator_lm_head.bias",
             ),
+        ),
+        # Google's classifier is one dense layer, below task_specific/: not among these.
+        "sequence_classifier": (
+            ("dense", "HH", "classifier/dense", None, "classifier.dense"),
+            ("dense", "HN", "classifier/output", None, "classifier.out_proj"),
+        ),
+        "token_classifier": (("dense", "HN", "classifier", None, "classifier"),),
+        "question_answering": (("dense", "H2", "qa_outputs", None, "qa_outputs"),),
+        "multiple_choice": (
+            ("dense", "HH", "summary", None, "sequence_summary.summary"),
+            ("dense", "H1", "classifier", None, "classifier"),
         ),
     },
 )
@@ -154,28 +169,65 @@ ALBERT = Architecture(
         ("norm", "H", "feed_forward/norm", "LayerNorm_1", "full_layer_layer_norm"),
     ),
     heads={
-        "discriminator": _REPLACED_TOKEN,
-        "generator": (
+        "replaced_token": _REPLACED_TOKEN,
+        "masked_lm": (
             ("dense", "HE", "masked_lm/dense", "cls/predictions/transform/dense", "predictions.dense"),
             ("norm", "E", "masked_lm/norm", "cls/predictions/transform/LayerNorm", "predictions.LayerNorm"),
             ("vector", "V", "masked_lm/output_bias", "cls/predictions/output_bias", "predictions.bias"),
         ),
+        "pooler": (("dense", "HH", "pooler/dense", "bert/pooler/dense", "albert.pooler"),),
+        "sentence_order": (("output", "H2", "sentence_order", "cls/seq_relationship/", "sop_classifier.classifier"),),
+        "sequence_classifier": (("output", "HN", "classifier", "", "classifier"),),
+        "token_classifier": (("dense", "HN", "classifier", None, "classifier"),),
+        "question_answering": (("output", "H2", "qa_outputs", "cls/squad/", "qa_outputs"),),
+        "multiple_choice": (("output", "H1", "classifier", "", "classifier"),),
     },
 )
 
 ARCHITECTURES = {"electra": ELECTRA, "albert": ALBERT}
 
+# What pre-training puts on each tower.
+PRETRAINING_HEADS = {"discriminator": ("replaced_token",), "generator": ("masked_lm",)}
+
+
+class ModelClass(NamedTuple):
+    """A class of transformers: its model type, the tower that its encoder is here, and its heads."""
+
+    model_type: str
+    tower: str
+    heads: tuple[str, ...]
+
+
+MODEL_CLASSES = {
+    "ElectraModel": ModelClass("electra", "discriminator", ()),
+    "ElectraForPreTraining": ModelClass("electra", "discriminator", ("replaced_token",)),
+    "ElectraForMaskedLM": ModelClass("electra", "generator", ("masked_lm",)),
+    "ElectraForSequenceClassification": ModelClass("electra", "discriminator", ("sequence_classifier",)),
+    "ElectraForTokenClassification": ModelClass("electra", "discriminator", ("token_classifier",)),
+    "ElectraForQuestionAnswering": ModelClass("electra", "discriminator", ("question_answering",)),
+    "ElectraForMultipleChoice": ModelClass("electra", "discriminator", ("multiple_choice",)),
+    "AlbertModel": ModelClass("albert", "discriminator", ("pooler",)),
+    "AlbertForPreTraining": ModelClass("albert", "generator", ("pooler", "masked_lm", "sentence_order")),
+    "AlbertForMaskedLM": ModelClass("albert", "generator", ("masked_lm",)),
+    "AlbertForSequenceClassification": ModelClass("albert", "discriminator", ("pooler", "sequence_classifier")),
+    "AlbertForTokenClassification": ModelClass("albert", "discriminator", ("token_classifier",)),
+    "AlbertForQuestionAnswering": ModelClass("albert", "discriminator", ("question_answering",)),
+    "AlbertForMultipleChoice": ModelClass("albert", "discriminator", ("pooler", "multiple_choice")),
+}
+
 
 class Tensor(NamedTuple):
-    """A weight: its names (three where query, key and value are apart), and its shape in TF-V1.
+    """A weight: its names (three where query, key and value are apart; none where a world cannot hold it), its axes.
 
-    An axis is a size, or, before a configuration is known, the field that holds it.
+    An axis is a size, or, before a configuration is known, the field that holds it. The worlds in `turned` have the
+    last two the other way round.
     """
 
     ours: str
     tf1: tuple[str, ...]
     torch: tuple[str, ...]
     axes: tuple
+    turned: tuple[str, ...] = ()
 
     def names(self, world: str) -> tuple[str, ...]:
         return (self.ours,) if world == "ours" else getattr(self, world)
@@ -184,22 +236,23 @@ class Tensor(NamedTuple):
         """The shape of each of its tensors in `world`."""
         *rows, columns = self.axes
         if world == "ours":
-            return (*rows, columns * len(self.tf1))
-        return (columns, *rows) if world == "torch" and self.is_kernel else self.axes
-
-    @property
-    def is_kernel(self) -> bool:
-        return self.ours.endswith("/kernel")
+            return (*rows, columns * len(self.torch))
+        return (columns, *rows) if world in self.turned else self.axes
 
 
 def tower_tensors(fields: Mapping, tower: str) -> list[Tensor]:
-    """Every weight of a tower and its head. `fields` are those of its `EncoderConfig`, by name."""
+    """Every weight of a tower and its pre-training head. `fields` are those of its `EncoderConfig`, by name."""
+    return model_tensors(fields, tower, PRETRAINING_HEADS[tower])
+
+
+def model_tensors(fields: Mapping, tower: str, heads: Iterable[str]) -> list[Tensor]:
+    """Every weight of a tower and some heads; `fields` as in `tower_tensors`, and `num_labels` if a head has it."""
     inner = fields["inner_group_num"]
     blocks = fields["num_hidden_groups"] * inner
     same_width = fields["embedding_size"] == fields["hidden_size"]
     return [
         tensor._replace(axes=tuple(axis if isinstance(axis, int) else fields[axis] for axis in tensor.axes))
-        for tensor in templates(ARCHITECTURES[fields["model_type"]], tower, blocks, inner)
+        for tensor in templates(ARCHITECTURES[fields["model_type"]], tower, blocks, inner, heads)
         if not (same_width and "/projection/" in tensor.ours)
     ]
 
@@ -219,8 +272,13 @@ def joint_tensors(discriminator: Mapping, generator: Mapping | None, sharing: st
     return table
 
 
-def templates(architecture: Architecture, tower: str, blocks: int, inner: int = 1) -> Iterator[Tensor]:
-    """Every weight a tower of so many blocks can have, `inner` of them a group; axes are field names."""
+def templates(
+    architecture: Architecture, tower: str, blocks: int, inner: int = 1, heads: Iterable[str] | None = None
+) -> Iterator[Tensor]:
+    """Every weight a tower of so many blocks can have, `inner` of them a group; axes are field names.
+
+    `heads` are by default those of pre-training.
+    """
     prefixes = [name + sep for name, sep in zip(architecture.towers[tower], _SEPARATORS, strict=True)]
     for row in architecture.encoder:
         yield from _tensors(row, prefixes)
@@ -230,15 +288,19 @@ def templates(architecture: Architecture, tower: str, blocks: int, inner: int = 
         below = [prefix + name.format(**numbers) + sep for prefix, name, sep in below]
         for row in architecture.block_rows:
             yield from _tensors(row, below)
-    for row in architecture.heads[tower]:
-        yield from _tensors(row, ("", "", ""))
+    for head in PRETRAINING_HEADS[tower] if heads is None else heads:
+        for row in architecture.heads[head]:
+            yield from _tensors(row, ("", "", ""))
 
 
 def _tensors(row, prefixes):
     kind, axes, *names = row
     axes = tuple(_AXES[axis] for axis in axes)
     for *endings, rank in _KINDS[kind]:
-        ours, tf1, torch = (p + name + e for p, name, e in zip(prefixes, names, endings, strict=True))
-        parts = _PARTS if "{part}" in tf1 else ("",)
-        foreign = (tuple(name.format(part=part) for part in parts) for name in (tf1, torch))
-        yield Tensor(ours, *foreign, axes[-rank:])
+        ours, tf1, torch = (
+            None if name is None else prefix + name + ending
+            for prefix, name, ending in zip(prefixes, names, endings, strict=True)
+        )
+        parts = _PARTS if "{part}" in torch else ("",)
+        foreign = (tuple(name.format(part=part) for part in parts) if name else () for name in (tf1, torch))
+        yield Tensor(ours, *foreign, axes[-rank:], _TURNED.get(kind, ()) if ours.endswith("/kernel") else ())

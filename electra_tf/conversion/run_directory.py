@@ -31,10 +31,12 @@ WEIGHTS, MOMENTS, VARIANCES = "weights/", "adam_m/", "adam_v/"
 
 @dataclass
 class Run:
-    """A run as it stands in its newest intact checkpoint."""
+    """A run as it stands in its newest intact checkpoint; both slots of Adam by the names of their weights."""
 
     step: int
     weights: dict[str, np.ndarray]
+    slots_m: dict[str, np.ndarray]
+    slots_v: dict[str, np.ndarray]
     discriminator: "EncoderConfig"
     generator: "EncoderConfig"
     sharing: str
@@ -168,11 +170,16 @@ def read_run(path) -> Run:
     if newest is None:
         raise CheckpointError("the run has no checkpoint", where=path, remedy="let it train for longer")
     index, tensors = newest
-    weights = {n.removeprefix(WEIGHTS): t for n, t in tensors.items() if n.startswith(WEIGHTS)}
+    groups = [
+        {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        for prefix in (WEIGHTS, MOMENTS, VARIANCES)
+    ]
     model = run["model"]
     return Run(
         step=index["step"],
-        weights=weights,
+        weights=groups[0],
+        slots_m=groups[1],
+        slots_v=groups[2],
         discriminator=EncoderConfig.from_dict(model["discriminator"]),
         generator=EncoderConfig.from_dict(model["generator"]),
         sharing=model["embedding_sharing"],

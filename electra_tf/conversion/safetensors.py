@@ -16,6 +16,7 @@ _TYPES = {
     "F64": "float64",
     "F32": "float32",
     "F16": "float16",
+    "BF16": "bfloat16",
     "I64": "int64",
     "I32": "int32",
     "I16": "int16",
@@ -48,9 +49,18 @@ def read_tensors(path) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         file.seek(start)
         return {
-            name: np.fromfile(file, entry.dtype, prod(entry.shape)).reshape(entry.shape)
+            name: np.fromfile(file, numpy_type(entry.dtype), prod(entry.shape)).reshape(entry.shape)
             for name, entry in sorted(entries.items(), key=lambda item: item[1].begin)
         }
+
+
+def numpy_type(name: str) -> np.dtype:
+    """NumPy's type of this name; `bfloat16` is not NumPy's own."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
 
 
 def write_tensors(path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None):
@@ -123,7 +133,7 @@ def _check(entries, size, path):
                 expected=f"one of {', '.join(_TYPES)}",
                 remedy="convert it to float32 where it was made",
             )
-        expected = prod(entry.shape) * np.dtype(entry.dtype).itemsize
+        expected = prod(entry.shape) * numpy_type(entry.dtype).itemsize
         if entry.begin != place or entry.end != place + expected:
             raise _damaged(
                 path,

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from electra_tf.conversion.names import Tensor, joint_tensors
+from electra_tf.conversion.output import whole_folder, write_text
 from electra_tf.conversion.translation import derive_fields, translate
 from electra_tf.errors import CheckpointError
 
 if TYPE_CHECKING:
     from electra_tf.models.config import EncoderConfig
 
+PREFIX = "model.ckpt"
+_FILES = (f"{PREFIX}.index", f"{PREFIX}.data-00000-of-00001", "checkpoint")
 _SLOTS = ("/adam_m", "/adam_v")
 # Variables of the originals' optimizers and graphs that are no weights.
 _IGNORED = re.compile(r"global_step|temperature|AdamWeightDecayOptimizer.*|.*/(adam|lamb)_[mv]")
@@ -89,6 +92,48 @@ def to_tf1(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     which the original has no names for.
     """
     return translate(weights, _table(weights, "ours"), "ours", "tf1")
+
+
+def write_tf1(
+    folder,
+    weights: Mapping[str, np.ndarray],
+    slots_m: Mapping[str, np.ndarray] | None = None,
+    slots_v: Mapping[str, np.ndarray] | None = None,
+    step: int | None = None,
+) -> Path:
+    """Writes a checkpoint as Google's code would, which its `tf.train.Saver` restores; it appears whole or not at all.
+
+    Args:
+        folder: may exist if it holds nothing but such files, which are replaced.
+        weights: under our names, of both towers.
+        slots_m, slots_v: Adam's moments by the names of their weights, or none.
+        step: becomes `global_step`, or None.
+
+    Returns: the prefix, `folder/model.ckpt`.
+
+    Raises: `CheckpointError` for tensors that do not fit, `OutputError` when the folder cannot be written.
+    """
+    import tensorflow as tf
+
+    tensors = to_tf1(weights)
+    for kind, slots in zip(_SLOTS, (slots_m, slots_v), strict=True):
+        tensors |= {name + kind: array for name, array in to_tf1(slots).items()} if slots else {}
+    if step is not None:
+        tensors["global_step"] = np.int64(step)
+    names = sorted(tensors)
+    with whole_folder(folder, _FILES.__contains__, sum(array.nbytes for array in tensors.values()) / 1e6) as aside:
+        try:
+            tf.raw_ops.SaveV2(
+                prefix=str(aside / PREFIX),
+                tensor_names=names,
+                shape_and_slices=[""] * len(names),
+                tensors=[tensors[name] for name in names],
+            )
+        except tf.errors.OpError as error:
+            raise OSError(str(error).splitlines()[0]) from error
+        pointer = f'model_checkpoint_path: "{PREFIX}"\nall_model_checkpoint_paths: "{PREFIX}"\n'
+        write_text(aside / "checkpoint", pointer)
+    return Path(folder) / PREFIX
 
 
 def _table(tensors, world) -> list[Tensor]:

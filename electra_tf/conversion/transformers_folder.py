@@ -1,25 +1,36 @@
-"""Hugging Face folders of one tower: `config.json`, `model.safetensors`, tokenizer files and a model card."""
+"""Hugging Face folders of one tower: `config.json`, weights, tokenizer files and a model card."""
 
 import json
-import os
-import shutil
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from electra_tf.conversion.keras_h5 import read_h5, read_h5_shapes, write_h5
 from electra_tf.conversion.names import ARCHITECTURES
-from electra_tf.conversion.safetensors import read_tensors, write_tensors
+from electra_tf.conversion.output import whole_folder, write_text
+from electra_tf.conversion.pytorch_bin import read_bin, read_bin_shapes, write_bin
+from electra_tf.conversion.safetensors import numpy_type, read_header, read_tensors, write_tensors
 from electra_tf.conversion.torch_tensors import from_torch, to_torch, tower_of
 from electra_tf.conversion.translation import tower_weights
-from electra_tf.errors import CheckpointError, ConfigError, OutputError
+from electra_tf.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from electra_tf.models.config import EncoderConfig
     from electra_tf.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+# What transformers writes, in the order of preference.
+WEIGHT_FILES = (
+    WEIGHTS,
+    f"{WEIGHTS}.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "tf_model.h5",
+)
+FORMS = ("safetensors", "bin", "h5")
 _TOKENIZER = ("vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 # The class of transformers that holds each tower. None holds an ALBERT with a head for replaced tokens: its
@@ -39,6 +50,9 @@ def write_folder(
     weights: Mapping[str, np.ndarray],
     tokenizer: "Tokenizer | str | Path | None" = None,
     model_card: str | None = None,
+    form: str = "safetensors",
+    dtype: str = "float32",
+    shard_bytes: int = 5_000_000_000,
 ) -> None:
     """Writes a folder that `from_pretrained` of transformers opens; it appears whole or not at all.
 
@@ -49,48 +63,79 @@ def write_folder(
         weights: under our names, of both towers or of this one.
         tokenizer: a `Tokenizer`, or the folder or file it is in; None: the folder gets none.
         model_card: text of README.md.
+        form: `safetensors`, `bin` (needs PyTorch) or `h5` (what transformers 4's TensorFlow classes read).
+        dtype: of the numbers: `float32`, `float16` or `bfloat16`; h5 knows no bfloat16.
+        shard_bytes: safetensors larger than this are written in several files.
 
     Raises: `CheckpointError` for weights that do not fit, `ConfigError` for what transformers computes
     otherwise, `OutputError` when the folder cannot be written or holds something else.
     """
-    folder = Path(folder)
-    _check_folder(folder)
     if tokenizer is not None:
         config, tokenizer = _fit_tokenizer(config, tokenizer)
     tensors = to_torch(tower_weights(weights, tower), tower, config)
-    aside, old = (folder.with_name(f".{folder.name}.{kind}{os.getpid()}") for kind in ("new", "old"))
-    try:
-        aside.mkdir(parents=True)
-        write_tensors(aside / WEIGHTS, tensors, {"format": "pt"})
-        _write_text(aside / CONFIG, json.dumps(config_json(config, tower), indent=2, sort_keys=True) + "\n")
+    tensors = _cast(tensors, form, dtype)
+    megabytes = sum(array.nbytes for array in tensors.values()) / 1e6
+    content = config_json(config, tower) | {"torch_dtype": dtype}
+    with whole_folder(folder, _is_ours, megabytes) as aside:
+        if form == "bin":
+            write_bin(aside / "pytorch_model.bin", tensors)
+        elif form == "h5":
+            write_h5(aside / "tf_model.h5", tensors, content["architectures"][0])
+        else:
+            _write_shards(aside, tensors, shard_bytes)
+        write_text(aside / CONFIG, json.dumps(content, indent=2, sort_keys=True) + "\n")
         if model_card is not None:
-            _write_text(aside / CARD, model_card)
+            write_text(aside / CARD, model_card)
         if tokenizer is not None:
             tokenizer.save(aside, max_length=config.max_position_embeddings)
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(aside, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(
-            f"the folder cannot be written: {error.strerror or error}",
-            where=folder,
-            expected=f"{sum(array.nbytes for array in tensors.values()) / 1e6:.0f} MB of free space there",
-            remedy="choose a folder that can be written to, on a disk with space",
-        ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _cast(tensors, form, dtype):
+    if form not in FORMS or dtype not in ("float32", *_HALF) or (form, dtype) == ("h5", "bfloat16"):
+        raise ConfigError(
+            f"weights in {form} of type {dtype}",
+            expected=f"one of {', '.join(FORMS)}; float32, float16 or (but for h5) bfloat16",
+        )
+    return {name: array.astype(numpy_type(dtype), copy=False) for name, array in tensors.items()}
+
+
+def _write_shards(folder, tensors, shard_bytes):
+    """One file, or several and their index, cut as transformers cuts them: in order, none larger than asked for."""
+    shards, size = [{}], 0
+    for name in sorted(tensors):
+        if shards[-1] and size + tensors[name].nbytes > shard_bytes:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensors[name]
+        size += tensors[name].nbytes
+    if len(shards) == 1:
+        write_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
+        return
+    places = {}
+    for number, shard in enumerate(shards, start=1):
+        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        write_tensors(folder / file, shard, {"format": "pt"})
+        places |= dict.fromkeys(shard, file)
+    total = sum(array.nbytes for array in tensors.values())
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
+    write_text(folder / f"{WEIGHTS}.index.json", json.dumps(index, indent=2) + "\n")
+
+
+def _is_ours(name):
+    """Whether a file of this name belongs to such a folder."""
+    known = {CONFIG, CARD, *WEIGHT_FILES, *_TOKENIZER}
+    return name in known or re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", name) is not None
 
 
 def read_folder(folder) -> "tuple[EncoderConfig, str, dict[str, np.ndarray]]":
-    """(configuration, tower, weights under our names) of a folder with `model.safetensors`.
+    """(configuration, tower, weights under our names, float32) of a folder with weights in any of `WEIGHT_FILES`.
 
     Raises: `CheckpointError` for missing or damaged files and tensors that do not fit the configuration.
     """
     from electra_tf.models.config import EncoderConfig
 
     config, path = EncoderConfig.from_dict(read_config_fields(folder)), weights_file(folder)
-    tensors = read_tensors(path)
+    tensors = read_weights(path)
     tower = tower_of(tensors, path)
     return config, tower, from_torch(tensors, tower, config, path)
 
@@ -111,17 +156,65 @@ def read_config_fields(folder) -> dict:
 
 
 def weights_file(folder) -> Path:
-    """The file with a folder's weights. Raises: `CheckpointError` where it has none that is read here."""
+    """The file with a folder's weights, or the index of its shards. Raises: `CheckpointError` where it has none."""
     folder = Path(folder)
-    if (folder / WEIGHTS).is_file():
-        return folder / WEIGHTS
-    others = sorted(file.name for file in folder.glob("*") if file.suffix in (".bin", ".h5", ".safetensors"))
-    raise CheckpointError(
-        f"the folder has no {WEIGHTS}" + (f", only {', '.join(others)}" if others else ""),
-        where=folder,
-        expected=f"all weights in one file {WEIGHTS}",
-        remedy="open it with transformers and save it again with save_pretrained",
+    for name in WEIGHT_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    others = sorted(
+        file.name for file in folder.glob("*") if file.suffix in (".bin", ".h5", ".safetensors", ".msgpack")
     )
+    raise CheckpointError(
+        "the folder has no weights that are read here" + (f", only {', '.join(others)}" if others else ""),
+        where=folder,
+        expected=f"one of {', '.join(WEIGHT_FILES)}",
+        remedy="copy the weights beside the configuration",
+    )
+
+
+def read_weights(path) -> dict[str, np.ndarray]:
+    """Every tensor in a file of `WEIGHT_FILES`, by its PyTorch name; half precision comes as float32, which holds it.
+
+    Raises: `CheckpointError` where the file, or a shard of it, is missing or damaged.
+    """
+    path = Path(path)
+    tensors = _read_shards(path, _READERS) if path.suffix == ".json" else _READERS[path.suffix](path)
+    return {name: array.astype("float32") if array.dtype.name in _HALF else array for name, array in tensors.items()}
+
+
+def read_shapes(path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """(NumPy type's name, shape) of every tensor in a file of `WEIGHT_FILES`. Raises as `read_weights`."""
+    path = Path(path)
+    return _read_shards(path, _SHAPES) if path.suffix == ".json" else _SHAPES[path.suffix](path)
+
+
+def _read_shards(index, readers):
+    """What all the files that an index names hold, which must be where it says."""
+    try:
+        places = json.loads(index.read_text("utf-8"))["weight_map"]
+        files = sorted(set(places.values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"the index of the shards cannot be read: {error}", where=index) from error
+    tensors = {}
+    for name in files:
+        if Path(name).name != name or not (index.parent / name).is_file():
+            raise CheckpointError(f"the shard {name} is missing", where=index, remedy="copy the folder again, whole")
+        found = readers[Path(index.stem).suffixes[0]](index.parent / name)
+        expected = {tensor for tensor, place in places.items() if place == name}
+        if found.keys() != expected:
+            odd = ", ".join(sorted(found.keys() ^ expected)[:3])
+            raise CheckpointError(f"shard and index disagree about {odd}", where=index.parent / name)
+        tensors |= found
+    return tensors
+
+
+_HALF = ("float16", "bfloat16")
+_READERS = {".safetensors": read_tensors, ".bin": read_bin, ".h5": read_h5}
+_SHAPES = {
+    ".safetensors": lambda path: {name: (e.dtype, e.shape) for name, e in read_header(path).items()},
+    ".bin": read_bin_shapes,
+    ".h5": read_h5_shapes,
+}
 
 
 def config_json(config: "EncoderConfig", tower: str) -> dict:
@@ -130,7 +223,6 @@ def config_json(config: "EncoderConfig", tower: str) -> dict:
         "architectures": [CLASSES[config.model_type, tower]],
         "position_embedding_type": "absolute",
         "tie_word_embeddings": True,
-        "torch_dtype": "float32",
     }
 
 
@@ -147,24 +239,3 @@ def _fit_tokenizer(config, tokenizer):
             expected="the vocabulary the model was trained with",
         )
     return config.replace(pad_token_id=tokenizer.pad_id), tokenizer
-
-
-def _check_folder(folder):
-    if not folder.exists():
-        return
-    known = {CONFIG, WEIGHTS, CARD, *_TOKENIZER}
-    strange = "it is a file" if not folder.is_dir() else ", ".join(sorted({p.name for p in folder.iterdir()} - known))
-    if strange:
-        raise OutputError(
-            f"the folder exists and holds something else: {strange}",
-            where=folder,
-            expected="a new folder, or one with an exported model, which is replaced",
-            remedy="name another folder",
-        )
-
-
-def _write_text(path, text):
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

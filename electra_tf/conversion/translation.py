@@ -22,6 +22,7 @@ def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: st
     left, result, problems = dict(tensors), {}, []
     for tensor in table:
         shape, parts = tensor.shape(source), []
+        problems += [f"no name     {tensor.ours} in {world}" for world in (source, target) if not tensor.names(world)]
         for name in tensor.names(source):
             part = left.pop(name, None)
             if part is None:
@@ -30,7 +31,7 @@ def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: st
                 problems.append(f"shape       {name} is {list(part.shape)}, expected {list(shape)}")
             else:
                 parts.append(part)
-        if len(parts) == len(tensor.names(source)):
+        if parts and len(parts) == len(tensor.names(source)) and tensor.names(target):
             result |= _reshaped(tensor, parts, source, target)
     problems += [f"unexpected  {name} {list(array.shape)}" for name, array in sorted(left.items())]
     if problems:
@@ -46,13 +47,13 @@ def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: st
 def _reshaped(tensor, parts, source, target):
     """One weight, given in the world `source`, under its names in `target`."""
     names = tensor.names(target)
-    if tensor.is_kernel and source == "torch":
+    if source in tensor.turned:
         parts = [part.T for part in parts]
     if len(parts) < len(names):
         parts = np.split(parts[0], len(names), axis=-1)
     elif len(parts) > len(names):
         parts = [np.concatenate(parts, axis=-1)]
-    if tensor.is_kernel and target == "torch":
+    if target in tensor.turned:
         parts = [part.T for part in parts]
     return dict(zip(names, parts, strict=True))
 
@@ -96,7 +97,7 @@ def derive_fields(
                 layers = int(tensor.ours.split("/block_")[1].split("/")[0]) + 1
             if len(shapes[name]) == len(tensor.axes):
                 *rows, columns = shapes[name]
-                sizes = (*rows, columns // len(tensor.tf1) if world == "ours" else columns)
+                sizes = (*rows, columns // len(tensor.torch) if world == "ours" else columns)
                 fields = dict(zip(tensor.axes, sizes, strict=True)) | fields
     for axis, name in telling.items():
         if axis not in fields:

@@ -86,7 +86,18 @@ def _albert(hidden, layers, heads, dropout):
     return Preset(encoder, None, _SENTENCEPIECE)
 
 
-def _alectra(hidden, heads, intermediate, layers, generator_layers, generator_heads, positions, vocab, recipe):
+def _alectra(
+    hidden,
+    heads,
+    intermediate,
+    layers,
+    generator_layers,
+    generator_heads,
+    positions,
+    vocab,
+    recipe,
+    initializer_range=0.02,
+):
     encoder = EncoderConfig(
         model_type="albert",
         vocab_size=vocab,
@@ -97,20 +108,23 @@ def _alectra(hidden, heads, intermediate, layers, generator_layers, generator_he
         intermediate_size=intermediate,
         hidden_act="gelu_new",
         max_position_embeddings=positions,
+        initializer_range=initializer_range,
     )
     generator = encoder.replace(num_hidden_layers=generator_layers, num_attention_heads=generator_heads)
     return Preset(encoder, generator, _ENGLISH, recipe)
 
 
+_TINY_RANGE = 0.06  # near 1 / sqrt(hidden_size); the family's 0.02 is small for so narrow a network
+
 _TINY = EncoderConfig(
     vocab_size=8000,
     embedding_size=128,
     hidden_size=128,
-    num_hidden_layers=4,
+    num_hidden_layers=2,
     num_attention_heads=2,
     intermediate_size=512,
     max_position_embeddings=128,
-    initializer_range=0.06,  # near 1 / sqrt(hidden_size); the family's 0.02 is small for so narrow a network
+    initializer_range=_TINY_RANGE,
 )
 
 PRESETS = {
@@ -134,7 +148,7 @@ PRESETS = {
     "albert_xlarge_v2": _albert(2048, 24, 16, 0.0),
     "albert_xxlarge_v2": _albert(4096, 12, 64, 0.0),
     "alectra_small_owt": _alectra(256, 4, 1024, 12, 3, 1, 128, 30522, None),
-    "alectra_tiny": _alectra(128, 2, 512, 4, 2, 1, 128, 8000, "alectra_tiny"),
+    "alectra_tiny": _alectra(128, 2, 512, 4, 2, 1, 128, 8000, "alectra_tiny", _TINY_RANGE),
 }
 
 

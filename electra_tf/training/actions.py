@@ -2,6 +2,8 @@
 
 import time
 
+import tensorflow as tf
+
 from electra_tf.training.cost import Cost, matrix_peak, memory_in_use
 from electra_tf.training.evaluation import Evaluation
 from electra_tf.training.health import Health, check_finite
@@ -120,15 +122,31 @@ class Save:
 
 
 class Stop:
-    """After `ask` (from a signal handler): saves and raises `Stopped`."""
+    """After `ask` (from a signal handler): saves and raises `Stopped`.
 
-    def __init__(self, trainer: Trainer, state: State):
-        self.trainer, self.state, self.asked = trainer, state, False
+    Several machines are at the same step only where something is due: there they ask each other at every checkpoint,
+    and stop together.
+    """
+
+    def __init__(self, trainer: Trainer, recipe: Recipe, state: State):
+        self.trainer, self.recipe, self.state, self.asked = trainer, recipe, state, False
 
     def ask(self) -> None:
         self.asked = True
 
     def __call__(self, _):
-        if self.asked:
+        if self._agreed():
             self.state.save()
             raise Stopped
+
+    def _agreed(self):
+        strategy = self.trainer.strategy
+        step = int(self.trainer.step.step.numpy())
+        if step == self.recipe.steps:
+            return False
+        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return self.asked
+        if not due(step, self.recipe.checkpoint_every, self.recipe.steps):
+            return False
+        asked = strategy.run(lambda: tf.constant(float(self.asked)))
+        return float(strategy.reduce(tf.distribute.ReduceOp.SUM, asked, axis=None)) > 0

@@ -282,7 +282,7 @@ def _build(distribution, config, recipe, dataset):
 def _train(trainer, recipe, config, state, evaluation, cost, display, model_dir, chief, step):
     metrics_log = MetricsLog(model_dir, chief)
     evaluate = Evaluate(trainer, evaluation, recipe, metrics_log, display)
-    stop = Stop(trainer, state)
+    stop = Stop(trainer, recipe, state)
     actions = [
         Foretell(trainer, recipe, cost, display),
         Log(trainer, config, recipe, Health(recipe.warmup_steps, config.discriminator.vocab_size), state,

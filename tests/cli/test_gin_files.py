@@ -32,7 +32,11 @@ def test_a_file_describes_the_preset_of_its_name(file):
     assert model.preset == file.stem
     published = PRESETS[file.stem]
     config = model.electra_config(published.encoder.vocab_size)
-    assert (config.discriminator, config.generator) == (published.encoder, published.generator)
+    expected = published.encoder, published.generator
+    if file.as_posix() == "pretrain/electra_tiny.gin":  # its recipe is so short that it does without dropout
+        off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        expected = tuple(tower.replace(**off) for tower in expected)
+    assert (config.discriminator, config.generator) == expected
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
@@ -86,7 +90,7 @@ def test_recipes_are_those_published(name, steps, batch_size, learning_rate, war
 def test_parameters_override_files_and_later_files_earlier_ones(tmp_path):
     (tmp_path / "mine.gin").write_text("Recipe.steps = 7\nRecipe.seed = 3\n")
     (_, recipe), _ = read("electra_tiny", tmp_path / "mine.gin", params=["Recipe.seed = 9"])
-    assert (recipe.steps, recipe.seed, recipe.batch_size) == (7, 9, 32)
+    assert (recipe.steps, recipe.seed, recipe.batch_size) == (7, 9, 64)
 
 
 def test_folders_of_the_users_with_the_names_of_ours_do_not_matter(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from electra_tf.conversion.names import joint_tensors, tower_tensors
+from electra_tf.conversion.names import MODEL_CLASSES, joint_tensors, model_tensors, tower_tensors
 from electra_tf.models import MaskedLanguageModel, ReplacedTokenDetector, named_variables, preset
 from electra_tf.models.presets import generator_config
 from electra_tf.pretraining.electra import Electra, ElectraConfig
@@ -65,10 +65,9 @@ def test_tf1_names_and_shapes_are_those_of_googles_graphs(shared, dump, name, wi
 
 @pytest.mark.parametrize("size", ["base", "large"])
 def test_tf1_names_of_an_albert_are_those_of_googles_files(shared, size):
-    table = tower_tensors(_fields(preset(f"albert_{size}_v1").encoder), "generator")
-    published = _dump(shared / f"reference/names/real_albert_{size}_v1_index.txt")
-    others = ("bert/pooler/", "cls/seq_relationship/")
-    assert _foreign(table, "tf1") == {n: s for n, s in published.items() if not n.startswith(others)}
+    heads = MODEL_CLASSES["AlbertForPreTraining"].heads
+    table = model_tensors(_fields(preset(f"albert_{size}_v1").encoder), "generator", heads)
+    assert _foreign(table, "tf1") == _dump(shared / f"reference/names/real_albert_{size}_v1_index.txt")
 
 
 @pytest.mark.parametrize(
@@ -94,3 +93,43 @@ def test_groups_of_inner_blocks_are_numbered_in_order(shared):
     assert fifth.tf1 == ("bert/encoder/transformer/group_2/inner_group_1/ffn_1/intermediate/output/dense/kernel",)
     dump = _dump(shared / "reference/names/tf1_albert_base_groups3_inner2_pretrain.txt")
     assert set(_foreign(table, "tf1")) <= set(dump)
+
+
+def _labels(shapes):
+    """What num_labels a list of variables has."""
+    return next((shape[0] for name, shape in shapes.items() if name.endswith(("classifier.bias", "out_proj.bias"))), 2)
+
+
+@pytest.mark.parametrize("name", MODEL_CLASSES)
+def test_every_class_of_transformers_has_the_names_of_its_dumps(shared, name):
+    model_class, sizes = MODEL_CLASSES[name], {"electra": ("small", "base"), "albert": ("base",)}
+    for size in sizes[model_class.model_type]:
+        dump = _dump(shared / f"reference/names/pt_{name}_{size}.txt")
+        of = {"electra": f"electra_{size}", "albert": "albert_base_v1"}[model_class.model_type]
+        fields = _fields(preset(of).encoder) | {"num_labels": _labels(dump)}
+        table = _foreign(model_tensors(fields, model_class.tower, model_class.heads), "torch")
+        prefix = f"{model_class.model_type}."
+        if name.endswith("Model"):  # the base class leaves its own name out
+            table = {tensor.removeprefix(prefix): shape for tensor, shape in table.items()}
+        tied = {"generator_lm_head.weight", "predictions.decoder.weight", "predictions.decoder.bias"}
+        assert table == {n: s for n, s in dump.items() if n not in tied}
+
+
+@pytest.mark.parametrize(
+    ("dump", "heads"),
+    [
+        ("base_v2_pretrain_lamb", ("pooler", "masked_lm", "sentence_order")),
+        ("base_finetune_classifier3", ("pooler", "sequence_classifier")),
+        ("base_finetune_stsb", ("pooler", "sequence_classifier")),
+        ("base_finetune_race", ("pooler", "multiple_choice")),
+        ("base_finetune_squad_v1", ("pooler", "question_answering")),
+        ("large_pretrain", ("pooler", "masked_lm", "sentence_order")),
+        ("xlarge_pretrain", ("pooler", "masked_lm", "sentence_order")),
+        ("xxlarge_pretrain", ("pooler", "masked_lm", "sentence_order")),
+    ],
+)
+def test_tf1_names_of_alberts_heads_are_those_of_googles_graphs(shared, dump, heads):
+    published = _dump(shared / f"reference/names/tf1_albert_{dump}.txt")
+    labels = published.get("output_bias", (2,))[0]
+    fields = _fields(preset(f"albert_{dump.split('_')[0]}_v1").encoder) | {"num_labels": labels}
+    assert _foreign(model_tensors(fields, "generator", heads), "tf1") == published

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_tf.conversion.tf1 import find_prefix, read_shapes, read_step, read_tf1, to_tf1
-from electra_tf.errors import CheckpointError
+from electra_tf.conversion.tf1 import find_prefix, read_shapes, read_step, read_tf1, to_tf1, write_tf1
+from electra_tf.errors import CheckpointError, OutputError
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 FOLDERS = ["electra_tied", "electra_untied_embeddings", "electra_disallow_temperature"]
@@ -158,3 +158,37 @@ def test_shapes_and_step_are_read_without_the_weights(tmp_path):
     shutil.copy(GOLDEN / "electra_tied/final.ckpt.index", tmp_path)
     assert read_shapes(tmp_path)["electra/embeddings/word_embeddings"] == (601, 16)
     assert read_step(GOLDEN / "electra_tied/final.ckpt") == 20
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_is_written_is_googles_checkpoint_again(folder, tmp_path):
+    recorded, source = _recorded(GOLDEN / folder / "final.ckpt"), read_tf1(GOLDEN / folder / "final.ckpt")
+    prefix = write_tf1(tmp_path / "out", source.weights, source.slots_m, source.slots_v, source.step)
+    assert tf.train.latest_checkpoint(str(tmp_path / "out")) == str(prefix)
+    written = _recorded(prefix)
+    assert written.keys() == recorded.keys()
+    for name, array in recorded.items():
+        assert written[name].dtype == array.dtype
+        np.testing.assert_array_equal(written[name], array, err_msg=name)
+
+
+def test_the_originals_saver_restores_what_is_written(tensors, tmp_path):
+    prefix = write_tf1(tmp_path / "out", read_tf1(GOLDEN / "electra_tied/initial.ckpt").weights)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        names = [name for name in tensors if name != "global_step"]
+        variables = [tf.compat.v1.get_variable(name, tensors[name].shape, use_resource=False) for name in names]
+        tf.compat.v1.train.Saver(variables).restore(session, str(prefix))
+        for name, value in zip(names, session.run(variables), strict=True):
+            np.testing.assert_array_equal(value, tensors[name], err_msg=name)
+
+
+def test_writing_again_replaces_it_and_nothing_else_is_overwritten(tmp_path):
+    weights = read_tf1(GOLDEN / "electra_tied/initial.ckpt").weights
+    write_tf1(tmp_path / "out", weights, step=1)
+    write_tf1(tmp_path / "out", weights, step=2)
+    assert read_step(tmp_path / "out") == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"something else: notes\.txt"):
+        write_tf1(tmp_path / "out", weights, step=3)
+    assert read_step(tmp_path / "out") == 2

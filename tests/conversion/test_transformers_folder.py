@@ -1,14 +1,25 @@
 import json
+import os
 import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from small_models import CONFIGS
 
 from electra_tf.conversion.names import TOWERS
-from electra_tf.conversion.safetensors import read_tensors, write_tensors
+from electra_tf.conversion.safetensors import numpy_type, read_tensors, write_tensors
 from electra_tf.conversion.towers import LoadedTower
-from electra_tf.conversion.transformers_folder import read_folder, write_folder
+from electra_tf.conversion.transformers_folder import (
+    FORMS,
+    read_folder,
+    read_shapes,
+    read_weights,
+    weights_file,
+    write_folder,
+)
 from electra_tf.conversion.translation import tower_weights
 from electra_tf.errors import CheckpointError, ConfigError, OutputError
 from electra_tf.models import EncoderConfig
@@ -100,6 +111,69 @@ def test_what_is_written_is_read_back_bit_for_bit(config, tower, weights, tmp_pa
     assert again.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize("form, dtype", [(f, d) for f in FORMS for d in ("float32", "float16", "bfloat16")][:-1])
+def test_every_form_holds_the_same_tensors(config, tower, weights, tmp_path, form, dtype):
+    """Half precision comes back as float32, and written again as the same half precision."""
+    if form == "bin":
+        pytest.importorskip("torch")
+    write_folder(tmp_path / "hf", tower, config, weights, form=form, dtype=dtype)
+    found, kind, again = read_folder(tmp_path / "hf")
+    assert (found, kind) == (config, tower)
+    for name, array in tower_weights(weights, tower).items():
+        np.testing.assert_array_equal(again[name], array.astype(numpy_type(dtype)).astype("float32"), err_msg=name)
+    assert {found for found, _ in read_shapes(weights_file(tmp_path / "hf")).values()} == {dtype}
+
+
+def test_large_weights_come_in_shards_that_transformers_opens(config, tower, weights, tmp_path):
+    write_folder(tmp_path / "hf", tower, config, weights, shard_bytes=2000)
+    assert len(list((tmp_path / "hf").glob("model-*-of-*.safetensors"))) > 2
+    _, _, again = read_folder(tmp_path / "hf")
+    for name, array in tower_weights(weights, tower).items():
+        np.testing.assert_array_equal(again[name], array, err_msg=name)
+    if (config.model_type, tower) in _CLASSES:
+        _, report = _open(_CLASSES[config.model_type, tower], tmp_path / "hf")
+        assert not report["missing_keys"] and not report["unexpected_keys"]
+    next((tmp_path / "hf").glob("model-*")).unlink()
+    with pytest.raises(CheckpointError, match="is missing"):
+        read_folder(tmp_path / "hf")
+
+
+@pytest.mark.parametrize("form", ["bin", "h5"])
+def test_what_the_forms_own_reader_says(config, tower, weights, tmp_path, form):
+    """PyTorch loads the .bin without a warning, h5py lists what Keras 2 would have written."""
+    torch = pytest.importorskip("torch")
+    write_folder(tmp_path / "hf", tower, config, weights, form=form)
+    write_folder(tmp_path / "st", tower, config, weights)
+    expected = read_tensors(tmp_path / "st" / "model.safetensors")
+    if form == "bin":
+        found = torch.load(tmp_path / "hf" / "pytorch_model.bin", weights_only=True)
+        assert {name: tuple(t.shape) for name, t in found.items()} == {n: a.shape for n, a in expected.items()}
+        assert all(np.array_equal(found[name].numpy(), array) for name, array in expected.items())
+    else:
+        assert read_shapes(tmp_path / "hf" / "tf_model.h5").keys() >= expected.keys()
+
+
+@pytest.mark.slow
+def test_transformers_tensorflow_classes_compute_our_logits_from_h5(make_weights, tmp_path):
+    """In a process of their own, since they need Keras 2. They name no missing and no unexpected weight."""
+    pytest.importorskip("tf_keras")
+    cases = {}
+    for name, tower in _HELD:
+        config = CONFIGS[name]
+        weights, folder = make_weights(config, config), tmp_path / f"{name}-{tower}"
+        write_folder(folder, tower, config, weights, form="h5")
+        np.savez(folder.with_suffix(".npz"), *_batch(config))
+        cases[folder] = (config, tower, weights)
+    command = [sys.executable, Path(__file__).with_name("tensorflow_classes.py")]
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([*command, *cases], env=environment, check=True)
+    for folder, (config, tower, weights) in cases.items():
+        theirs = np.load(folder.with_suffix(".out.npz"))
+        assert not theirs["missing"].size and not theirs["unexpected"].size
+        ours, rows = _ours(config, tower, weights)
+        _assert_close(theirs["logits"], ours, rows)
 
 
 def test_what_transformers_saves_is_read(config, weights, tmp_path):
@@ -231,9 +305,16 @@ def test_a_model_without_a_pretraining_head_is_refused(folder):
 
 
 def test_weights_in_another_format_are_named(folder):
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match=r"no model.safetensors, only pytorch_model.bin"):
+    (folder / "model.safetensors").rename(folder / "flax_model.msgpack")
+    with pytest.raises(CheckpointError, match=r"no weights that are read here, only flax_model\.msgpack"):
         read_folder(folder)
+
+
+def test_a_file_in_the_clothes_of_another_format_is_an_error(folder):
+    for name in ("pytorch_model.bin", "tf_model.h5"):
+        (folder / name).write_bytes((folder / "model.safetensors").read_bytes())
+        with pytest.raises(CheckpointError, match=name.replace(".", r"\.")):
+            read_weights(folder / name)
 
 
 def test_an_exported_folder_is_replaced_whole(folder, electra, make_weights):

@@ -21,8 +21,8 @@ def _free_addresses(count):
         return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
 
 
-def _cluster(data, model_dir, **options):
-    """Both workers' lives."""
+def _cluster(data, model_dir, ends=("never:0:0", "never:0:0"), **options):
+    """Both workers' lives; `ends` says how each of them ends."""
     addresses = _free_addresses(2)
     flags = [f"--{name}={value}" for name, value in options.items()]
     workers = []
@@ -30,7 +30,8 @@ def _cluster(data, model_dir, **options):
         for index in range(2):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
             environment = {"TF_CONFIG": json.dumps(task)}
-            workers.append(start("small_run.py", data, model_dir, "--strategy=multi_worker", *flags, **environment))
+            own = ["--strategy=multi_worker", f"--end={ends[index]}", *flags]
+            workers.append(start("small_run.py", data, model_dir, *own, **environment))
         return [end(worker, timeout=300) for worker in workers]
     finally:
         for worker in workers:
@@ -40,7 +41,7 @@ def _cluster(data, model_dir, **options):
 @pytest.mark.slow
 def test_two_workers_train_and_resume_as_two_devices_of_one_machine_do(quick_data, tmp_path):
     together, alone = tmp_path / "together", tmp_path / "alone"
-    lives = _cluster(quick_data, together, recipe=json.dumps(RECIPE), end="kill:4:0")
+    lives = _cluster(quick_data, together, ends=["kill:7:0"] * 2, recipe=json.dumps(RECIPE))
     assert all(life.status != 0 for life in lives)
     lives = _cluster(quick_data, together, recipe=json.dumps(RECIPE))
     assert [life.status for life in lives] == [0, 0]
@@ -53,3 +54,12 @@ def test_two_workers_train_and_resume_as_two_devices_of_one_machine_do(quick_dat
     largest = max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours if name.startswith("weights/"))
     print(f"weights after 20 steps differ by at most {largest:.1e}")
     assert largest < 1e-5
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_worker_stops_both_at_the_next_checkpoint(quick_data, tmp_path):
+    lives = _cluster(quick_data, tmp_path, ends=("never:0:0", "term:5:0"), recipe=json.dumps(RECIPE))
+    assert [life.status for life in lives] == [0, 0]
+    results = [json.loads(life.output) for life in lives]
+    assert [(result["finished"], result["step"]) for result in results] == [(False, 10)] * 2
+    assert [step for step, _ in list_checkpoints(tmp_path)] == [10]

@@ -44,7 +44,7 @@ def test_a_run_killed_within_a_checkpoint_write_goes_on_bit_exactly(finished, qu
 
 @pytest.mark.slow
 def test_sigterm_saves_at_once_and_the_run_goes_on_bit_exactly(finished, quick_data, tmp_path):
-    life = small_run(quick_data, tmp_path, end="term:5:0.0")
+    life = small_run(quick_data, tmp_path, end="term:6:0.0")
     result = json.loads(life.output)
     assert life.status == 0
     assert not result["finished"]
@@ -57,7 +57,7 @@ def test_sigterm_saves_at_once_and_the_run_goes_on_bit_exactly(finished, quick_d
 
 def _campaign(data, model_dir, kills, chance, checkpoint_bytes, **options):
     """Kills a run again and again, at moments that `chance` chooses, then lets it end. Returns the steps executed."""
-    ends = [f"kill:{chance.randint(1, 6)}:{chance.uniform(0, 0.1):.3f}" for _ in range(kills - 3)]
+    ends = [f"kill:{chance.randint(1, 9)}:{chance.uniform(0, 0.1):.3f}" for _ in range(kills - 3)]
     ends += [f"write:{chance.randint(1, 2)}:{chance.randint(1, checkpoint_bytes)}" for _ in range(3)]
     chance.shuffle(ends)
     steps_file = model_dir.with_name("steps")
