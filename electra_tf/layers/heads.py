@@ -1,9 +1,10 @@
-"""What stands on an encoder during pre-training: the masked-LM head, the replaced-token head, the pooler."""
+"""What stands on an encoder: the heads of pre-training, the pooler, a classifier."""
 
 import keras
 from keras import ops
 
 from electra_tf.layers.dense import Dense, LayerNorm, truncated_normal
+from electra_tf.layers.dropout import Dropout
 from electra_tf.layers.embeddings import Table
 
 
@@ -78,9 +79,39 @@ class Pooler(keras.layers.Layer):
 
     def __init__(self, hidden_size: int, initializer_range: float = 0.02, **kwargs):
         super().__init__(**kwargs)
-        initializer = truncated_normal(initializer_range)
+        self.initializer_range, initializer = initializer_range, truncated_normal(initializer_range)
         self.dense = Dense(hidden_size, hidden_size, "tanh", initializer, name="dense", dtype=self.dtype_policy)
         self.built = True
 
     def call(self, h):
         return self.dense(h[:, 0])
+
+    def get_config(self):
+        config = {"hidden_size": self.dense.units, "initializer_range": self.initializer_range}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class ClassifierHead(keras.layers.Layer):
+    """transformers' classifier on an ELECTRA: `dense(dropout(gelu(dense(dropout(x)))))`.
+
+    It computes gelu whatever the encoder's activation is. x float [B, H], the first token's -> float [B, N].
+    """
+
+    def __init__(self, hidden_size: int, units: int, dropout: float = 0.1, initializer_range: float = 0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.initializer_range = initializer_range
+        policy = {"dtype": self.dtype_policy}
+        initializer = truncated_normal(initializer_range)
+        self.dense = Dense(hidden_size, hidden_size, "gelu", initializer, name="dense", **policy)
+        self.output_dense = Dense(hidden_size, units, None, initializer, name="output", **policy)
+        self.dropout = Dropout(dropout, name="dropout", **policy)
+        self.built = True
+
+    def call(self, x, training=False):
+        x = self.dense(self.dropout(x, training=training))
+        return self.output_dense(self.dropout(x, training=training))
+
+    def get_config(self):
+        config = {"hidden_size": self.dense.inputs, "units": self.output_dense.units, "dropout": self.dropout.rate}
+        return {**super().get_config(), **config, "initializer_range": self.initializer_range}

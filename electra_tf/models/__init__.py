@@ -3,13 +3,26 @@
 from electra_tf.models.config import EncoderConfig
 from electra_tf.models.encoder import Encoder, load_model, named_variables
 from electra_tf.models.presets import preset
-from electra_tf.models.task_models import MaskedLanguageModel, ReplacedTokenDetector
+from electra_tf.models.task_models import (
+    MaskedLanguageModel,
+    MultipleChoice,
+    QuestionAnswerer,
+    ReplacedTokenDetector,
+    SentenceOrderModel,
+    SequenceClassifier,
+    TokenClassifier,
+)
 
 __all__ = [
     "Encoder",
     "EncoderConfig",
     "MaskedLanguageModel",
+    "MultipleChoice",
+    "QuestionAnswerer",
     "ReplacedTokenDetector",
+    "SentenceOrderModel",
+    "SequenceClassifier",
+    "TokenClassifier",
     "load_model",
     "named_variables",
     "preset",

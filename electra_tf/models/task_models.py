@@ -1,8 +1,11 @@
-"""An encoder with a pre-training head, as Keras models: what `fill-mask` and `detect` run."""
+"""An encoder with a head, as Keras models: one for each class that transformers has for ELECTRA and ALBERT."""
 
 import keras
+from keras import ops
 
-from electra_tf.layers.heads import MaskedLMHead, ReplacedTokenHead
+from electra_tf.layers.dense import Dense, truncated_normal
+from electra_tf.layers.dropout import Dropout
+from electra_tf.layers.heads import ClassifierHead, MaskedLMHead, Pooler, ReplacedTokenHead
 from electra_tf.models.config import EncoderConfig
 from electra_tf.models.encoder import Encoder
 
@@ -59,3 +62,132 @@ class ReplacedTokenDetector(_EncoderWithHead):
     """One logit a token, float32 [B, T], positive where it looks replaced; arguments as `Encoder`."""
 
     make_head = staticmethod(replaced_token_head)
+
+
+class _TaskModel(keras.Model):
+    """An encoder and what `make_heads` puts on it; logits are float32.
+
+    Args:
+        config: an `EncoderConfig` (or its dictionary).
+        num_labels: N, where the task has labels.
+        encoder: an `Encoder` to build on, or None.
+    """
+
+    def __init__(self, config, num_labels: int = 2, encoder: Encoder | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config if isinstance(config, EncoderConfig) else EncoderConfig.from_dict(config)
+        self.num_labels, self.is_albert = num_labels, self.config.model_type == "albert"
+        self.encoder = encoder or Encoder(self.config, dtype=self.dtype_policy)
+        rate = self.config.classifier_dropout_prob if self.is_albert else self.config.hidden_dropout_prob
+        self.dropout = Dropout(rate, name="dropout", dtype=self.dtype_policy)
+        self.make_heads()
+        self.built = True
+
+    def make_heads(self):
+        raise NotImplementedError
+
+    def score(self, hidden, training):
+        """Logits from the encoder's output [B, T, H]."""
+        raise NotImplementedError
+
+    def call(self, input_ids, attention_mask=None, token_type_ids=None, position_ids=None, training=False):
+        hidden = self.encoder(input_ids, attention_mask, token_type_ids, position_ids, training=training)
+        return self.score(hidden, training)
+
+    def _dense(self, units, name):
+        c = self.config
+        initializer = truncated_normal(c.initializer_range)
+        return Dense(c.hidden_size, units, None, initializer, name=name, dtype=self.dtype_policy)
+
+    def _pooler(self):
+        return Pooler(self.config.hidden_size, self.config.initializer_range, name="pooler", dtype=self.dtype_policy)
+
+    def get_config(self):
+        config = {"config": self.config.to_dict(), "num_labels": self.num_labels}
+        return {**config, "name": self.name, "dtype": self.dtype_policy.name}
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class SequenceClassifier(_TaskModel):
+    """Logits [B, N] of a text or a pair: N classes, or one number."""
+
+    def make_heads(self):
+        c = self.config
+        if self.is_albert:
+            self.pooler, self.classifier = self._pooler(), self._dense(self.num_labels, "classifier")
+        else:
+            sizes = (c.hidden_size, self.num_labels, c.hidden_dropout_prob, c.initializer_range)
+            self.classifier = ClassifierHead(*sizes, name="classifier", dtype=self.dtype_policy)
+
+    def score(self, hidden, training):
+        if self.is_albert:
+            logits = self.classifier(self.dropout(self.pooler(hidden), training=training))
+        else:
+            logits = self.classifier(hidden[:, 0], training=training)
+        return ops.cast(logits, "float32")
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class TokenClassifier(_TaskModel):
+    """Logits [B, T, N] of each token."""
+
+    def make_heads(self):
+        self.classifier = self._dense(self.num_labels, "classifier")
+
+    def score(self, hidden, training):
+        return ops.cast(self.classifier(self.dropout(hidden, training=training)), "float32")
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class QuestionAnswerer(_TaskModel):
+    """Logits [B, T, 2] of each token as the first and as the last of an answer."""
+
+    def make_heads(self):
+        self.qa_outputs = self._dense(2, "qa_outputs")
+
+    def score(self, hidden, training):
+        return ops.cast(self.qa_outputs(hidden), "float32")
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class MultipleChoice(_TaskModel):
+    """Logits [B, C] of C choices; inputs are [B, C, T]."""
+
+    def make_heads(self):
+        if self.is_albert:
+            self.pooler = self._pooler()
+        else:  # transformers computes gelu here whatever the encoder's activation
+            c = self.config
+            initializer = truncated_normal(c.initializer_range)
+            self.summary = Dense(
+                c.hidden_size, c.hidden_size, "gelu", initializer, name="summary", dtype=self.dtype_policy
+            )
+        self.classifier = self._dense(1, "classifier")
+
+    def call(self, input_ids, attention_mask=None, token_type_ids=None, position_ids=None, training=False):
+        choices = ops.shape(input_ids)[1]
+        flat = [
+            None if x is None else ops.reshape(x, (-1, ops.shape(x)[-1]))
+            for x in (input_ids, attention_mask, token_type_ids, position_ids)
+        ]
+        return ops.reshape(super().call(*flat, training=training), (-1, choices))
+
+    def score(self, hidden, training):
+        if self.is_albert:
+            x = self.dropout(self.pooler(hidden), training=training)
+        else:
+            x = self.summary(self.dropout(hidden[:, 0], training=training))
+        return ops.cast(self.classifier(x), "float32")
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class SentenceOrderModel(_TaskModel):
+    """ALBERT's pre-training: logits over the vocabulary [B, T, V], and of the order of two segments [B, 2]."""
+
+    def make_heads(self):
+        self.pooler, self.masked_lm = self._pooler(), masked_lm_head(self.encoder)
+        self.sentence_order = self._dense(2, "sentence_order")
+
+    def score(self, hidden, training):
+        order = self.sentence_order(self.dropout(self.pooler(hidden), training=training))
+        return self.masked_lm(hidden), ops.cast(order, "float32")

@@ -1,0 +1,108 @@
+"""Every class of transformers computes what our model of the same tensors computes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_models import CONFIGS
+
+from electra_tf import models
+from electra_tf.conversion.names import MODEL_CLASSES, model_tensors
+from electra_tf.conversion.translation import translate
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+LABELS = 5
+KERAS = {
+    "Model": models.Encoder,
+    "ForPreTraining": models.ReplacedTokenDetector,
+    "ForMaskedLM": models.MaskedLanguageModel,
+    "ForSequenceClassification": models.SequenceClassifier,
+    "ForTokenClassification": models.TokenClassifier,
+    "ForQuestionAnswering": models.QuestionAnswerer,
+    "ForMultipleChoice": models.MultipleChoice,
+}
+CASES = [(name, config) for name, c in MODEL_CLASSES.items() for config in CONFIGS if config.startswith(c.model_type)]
+
+
+def random_weights(tensors, seed=0):
+    random = np.random.default_rng(seed)
+    weights = {t.ours: random.normal(0, 0.3, t.shape("ours")).astype("float32") for t in tensors}
+    return {name: array + 1 if name.endswith("gamma") else array for name, array in weights.items()}
+
+
+def ours(name, config, weights, inputs):
+    """Our model's outputs, as a list of arrays."""
+    kind = name.removeprefix("Electra").removeprefix("Albert")
+    if name == "AlbertForPreTraining":
+        model = models.SentenceOrderModel(config)
+    elif kind in ("Model", "ForPreTraining", "ForMaskedLM"):
+        model = KERAS[kind](config)
+    else:
+        model = KERAS[kind](config, num_labels=LABELS)
+    tower = MODEL_CLASSES[name].tower
+    variables = models.named_variables(model)
+    left = dict(weights)
+    for path, variable in variables.items():
+        known = path.replace("encoder/", f"{tower}/", 1) if kind != "Model" else f"{tower}/{path}"
+        variable.assign(left.pop(known))
+    assert not {n for n in left if not n.startswith("pooler/")}, sorted(left)
+    outputs = model(*(x.astype("int32") for x in inputs))
+    return [np.asarray(x) for x in (outputs if isinstance(outputs, tuple) else [outputs])]
+
+
+def theirs(name, config, tensors, inputs):
+    fields = config.to_dict() | {"num_labels": LABELS, "attn_implementation": "eager"}
+    if name == "AlbertForPreTraining" or "QuestionAnswering" in name:
+        fields["num_labels"] = 2
+    configuration = getattr(transformers, f"{name.split('For')[0].removesuffix('Model')}Config")(**fields)
+    model = getattr(transformers, name)(configuration).eval()
+    state = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in tensors.items()}
+    if name.endswith("Model"):
+        state = {n.split(".", 1)[1]: t for n, t in state.items()}
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert not unexpected
+    model.tie_weights()
+    assert {n for n in missing if "decoder" not in n and "generator_lm_head.weight" not in n} <= _identity(name, config)
+    ids, mask, types = (torch.from_numpy(x) for x in inputs)
+    with torch.no_grad():
+        outputs = model(ids, attention_mask=mask, token_type_ids=types)
+    if name.endswith("Model"):
+        return [outputs.last_hidden_state.numpy()]
+    if "QuestionAnswering" in name:
+        return [np.stack([outputs.start_logits.numpy(), outputs.end_logits.numpy()], -1)]
+    if name == "AlbertForPreTraining":
+        return [outputs.prediction_logits.numpy(), outputs.sop_logits.numpy()]
+    return [outputs.logits.numpy()]
+
+
+def _identity(name, config):
+    if config.model_type == "albert" and config.embedding_size == config.hidden_size:
+        prefix = "" if name.endswith("Model") else "albert."
+        return {f"{prefix}encoder.embedding_hidden_mapping_in.{part}" for part in ("weight", "bias")}
+    return set()
+
+
+@pytest.mark.parametrize(("name", "config"), CASES)
+def test_outputs_agree(name, config):
+    kind, config = MODEL_CLASSES[name], CONFIGS[config]
+    table = model_tensors(dataclasses.asdict(config) | {"num_labels": LABELS}, kind.tower, kind.heads)
+    weights = random_weights(table)
+    tensors = translate(weights, table, "ours", "torch")
+    if config.model_type == "albert" and config.embedding_size == config.hidden_size:
+        mapping = "albert.encoder.embedding_hidden_mapping_in"
+        tensors |= {
+            f"{mapping}.weight": np.eye(config.hidden_size, dtype="f4"),
+            f"{mapping}.bias": np.zeros(config.hidden_size, "f4"),
+        }
+    shape = (2, 3, 11) if "MultipleChoice" in name else (3, 11)
+    random = np.random.default_rng(1)
+    ids, mask, types = random.integers(0, config.vocab_size, shape), np.ones(shape, int), np.zeros(shape, int)
+    mask[-1, ..., 7:], types[..., 5:] = 0, 1
+    found, expected = ours(name, config, weights, (ids, mask, types)), theirs(name, config, tensors, (ids, mask, types))
+    for a, b in zip(found, expected, strict=True):
+        rows = mask == 1 if a.shape[: mask.ndim] == mask.shape else slice(None)
+        limit = 1e-5 * max(1, np.abs(b[rows]).max())
+        assert a.shape == b.shape
+        assert np.abs(a[rows] - b[rows]).max() <= limit
