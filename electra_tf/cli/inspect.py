@@ -86,8 +86,19 @@ def tf1(path: Path) -> dict:
     """Facts of a TF-V1 checkpoint, from its index and its step."""
     from electra_tf.conversion.names import joint_tensors
     from electra_tf.conversion.tf1 import find_prefix, is_weight, layout, read_shapes, read_step
+    from electra_tf.conversion.tf1_albert import heads_of, is_albert
 
     prefix, shapes = find_prefix(path), read_shapes(path)
+    if is_albert(path):
+        return {
+            "kind": "TF-V1 checkpoint of an ALBERT",
+            "prefix": str(prefix),
+            "step": read_step(prefix),
+            "parameters": sum(prod(shape) for name, shape in shapes.items() if is_weight(name)),
+            "heads": heads_of(shapes),
+            "moments": any(name.endswith(("/adam_m", "/lamb_m")) for name in shapes),
+            "tensors": {name: str(list(shape)) for name, shape in shapes.items() if is_weight(name)},
+        }
     weights = {name: shape for name, shape in shapes.items() if is_weight(name)}
     discriminator, generator, sharing = layout(weights, "tf1", prefix)
     tensors = joint_tensors(discriminator, generator, sharing)

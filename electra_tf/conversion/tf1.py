@@ -62,7 +62,7 @@ def read_tf1(path, discriminator: Mapping | None = None, generator: Mapping | No
     them, and other models of that code.
     """
     prefix = find_prefix(path)
-    tensors = _read_tensors(prefix)
+    tensors = read_variables(prefix)
     weights = {name: array for name, array in tensors.items() if is_weight(name)}
     fields, generator_fields, sharing = layout({name: array.shape for name, array in weights.items()}, "tf1", prefix)
     table = joint_tensors(fields, generator_fields, sharing)
@@ -228,7 +228,7 @@ def is_weight(name: str) -> bool:
 
 def read_step(path) -> int | None:
     """`global_step`, or None where the checkpoint has none. Raises: `CheckpointError`."""
-    step = _read_tensors(find_prefix(path), "global_step").get("global_step")
+    step = read_variables(find_prefix(path), "global_step").get("global_step")
     return None if step is None else int(step)
 
 
@@ -238,8 +238,8 @@ def read_shapes(path) -> dict[str, tuple[int, ...]]:
     return {name: tuple(shape) for name, shape in _open(prefix).get_variable_to_shape_map().items()}
 
 
-def _read_tensors(prefix, pattern=".*"):
-    """Variables whose names match; a damaged one is recognised by its checksum when it is read."""
+def read_variables(prefix, pattern=".*") -> dict[str, np.ndarray]:
+    """Variables whose names match; a damaged one is recognised by its checksum. Raises: `CheckpointError`."""
     import tensorflow as tf
 
     reader, tensors = _open(prefix), {}

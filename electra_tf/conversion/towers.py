@@ -122,9 +122,19 @@ def _transformers_folder(path, tower, settings):
 
 def _tf1(path, tower, settings):
     from electra_tf.conversion.tf1 import read_tf1
+    from electra_tf.conversion.tf1_albert import is_albert, read_albert
 
-    checkpoint = read_tf1(path, **{tower: settings})
-    return getattr(checkpoint, tower), checkpoint.weights, None
+    if not is_albert(path):
+        checkpoint = read_tf1(path, **{tower: settings})
+        return getattr(checkpoint, tower), checkpoint.weights, None
+    checkpoint = read_albert(path, settings)
+    if "masked_lm" not in checkpoint.heads:
+        raise CheckpointError(
+            f"this is a fine-tuned ALBERT, with {', '.join(checkpoint.heads) or 'no head'}",
+            where=path,
+            expected="one with the masked-LM head of pre-training",
+        )
+    return checkpoint.config if tower == "generator" else None, checkpoint.weights, None
 
 
 _READERS = {"run_directory": _run_directory, "transformers_folder": _transformers_folder, "tf1": _tf1}

@@ -59,8 +59,8 @@ class EncoderConfig:
             self._reject("hidden_act", f"one of {', '.join(ACTIVATIONS)}")
         if self.hidden_size % self.num_attention_heads:
             self._reject("num_attention_heads", f"a divisor of hidden_size {self.hidden_size}")
-        if self.num_hidden_layers % self.num_hidden_groups:
-            self._reject("num_hidden_groups", f"a divisor of num_hidden_layers {self.num_hidden_layers}")
+        if self.num_hidden_groups > self.num_hidden_layers:
+            self._reject("num_hidden_groups", f"at most num_hidden_layers, {self.num_hidden_layers}")
         for name, own in (("num_hidden_groups", self.num_hidden_layers), ("inner_group_num", 1)):
             if not albert and getattr(self, name) != own:
                 self._reject(name, f"{own}: an 'electra' encoder has one layer a depth")

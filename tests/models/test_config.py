@@ -37,10 +37,10 @@ def test_sizes_that_do_not_fit_are_refused_by_name(field, value):
     assert field in error.value.where
 
 
-def test_groups_must_divide_alberts_layers():
-    assert EncoderConfig(model_type="albert", num_hidden_groups=3).num_hidden_groups == 3
-    with pytest.raises(ConfigError, match="num_hidden_groups is 5"):
-        EncoderConfig(model_type="albert", num_hidden_groups=5)
+def test_alberts_groups_may_be_of_unequal_depth_but_not_empty():
+    assert EncoderConfig(model_type="albert", num_hidden_groups=5).num_hidden_groups == 5
+    with pytest.raises(ConfigError, match="num_hidden_groups is 13"):
+        EncoderConfig(model_type="albert", num_hidden_groups=13)
 
 
 @pytest.mark.parametrize("kind", ["electra", "albert"])

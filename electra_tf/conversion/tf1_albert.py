@@ -1,0 +1,169 @@
+"""Checkpoints of Google's ALBERT code (TF-V1): one encoder whose layers share weights, and the heads of one task."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from electra_tf.conversion.names import model_tensors
+from electra_tf.conversion.tf1 import find_prefix, is_weight, read_shapes, read_variables
+from electra_tf.conversion.translation import translate
+from electra_tf.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from electra_tf.models.config import EncoderConfig
+
+CONFIG_FILES = ("albert_config.json", "config.json")
+_HUB_SCOPE = "module/"  # of TF-Hub's modules
+
+# A head, by a variable that it alone has. RACE's and a regression's have the same: the caller must say which.
+_HEADS = {
+    "bert/pooler/dense/kernel": "pooler",
+    "cls/predictions/output_bias": "masked_lm",
+    "cls/seq_relationship/output_bias": "sentence_order",
+    "cls/squad/output_bias": "question_answering",
+    "output_bias": "sequence_classifier",
+}
+_STRANGERS = {
+    r"bert/encoder/layer_shared/": "an ALBERT of brightmart's: another network, whose layers hold other operations",
+    r"(start_logits|end_logits|answer_class)/": "the conditional SQuAD 2 head of Google's ALBERT, which no other has",
+    r"bert/encoder/layer_\d": "a BERT, whose layers are its own",
+}
+# What Google's code computes for a name in its configuration. Its gelu is the tanh form.
+_ACTIVATIONS = {"gelu": "gelu_new"}
+
+
+@dataclass(frozen=True)
+class AlbertCheckpoint:
+    """An ALBERT checkpoint under our names (see `names`), its encoder called `generator`.
+
+    Attributes:
+        weights: every weight. slots_m, slots_v: Adam's or LAMB's moments by their weights; empty where there are none.
+        config: of the encoder. heads: as in `names.ALBERT.heads`. num_labels: of a classifier, or 2.
+        step: `global_step`, or None.
+    """
+
+    weights: dict[str, np.ndarray]
+    slots_m: dict[str, np.ndarray]
+    slots_v: dict[str, np.ndarray]
+    config: "EncoderConfig"
+    heads: tuple[str, ...]
+    num_labels: int
+    step: int | None
+
+
+def is_albert(path) -> bool:
+    """Whether the TF-V1 checkpoint at `path` has a BERT's names, which ALBERT's are. Raises: `CheckpointError`."""
+    return any(name.removeprefix(_HUB_SCOPE).startswith("bert/") for name in read_shapes(path))
+
+
+def read_albert(path, settings: Mapping | None = None, multiple_choice: bool = False) -> AlbertCheckpoint:
+    """Reads a whole checkpoint.
+
+    Args:
+        path: its prefix, its index file, or a folder that holds one.
+        settings: Google's configuration; by default the `albert_config.json` beside the checkpoint. Tensors do not
+            tell how often a shared layer runs, nor the heads.
+        multiple_choice: whether a classifier of one unit is RACE's, and not a regression's.
+
+    Raises: `CheckpointError` for files that are damaged, tensors that do not fit, a configuration that contradicts
+    them or is missing, and other networks.
+    """
+    prefix = find_prefix(path)
+    tensors = {name.removeprefix(_HUB_SCOPE): array for name, array in read_variables(prefix).items()}
+    weights = {name: array for name, array in tensors.items() if is_weight(name)}
+    for pattern, kind in _STRANGERS.items():
+        if found := next((name for name in weights if re.match(pattern, name)), None):
+            raise CheckpointError(f"this is {kind} ({found})", where=prefix, expected="Google's ALBERT")
+    config = _config({name: array.shape for name, array in weights.items()}, settings, prefix)
+    heads = heads_of(weights)
+    labels = len(weights["output_bias"]) if "output_bias" in weights else 2
+    if multiple_choice and labels == 1:
+        heads[heads.index("sequence_classifier")] = "multiple_choice"
+    table = model_tensors(dataclasses.asdict(config) | {"num_labels": labels}, "generator", heads)
+    slots = []
+    for kind in ("m", "v"):
+        found = {n.rsplit("/", 1)[0]: a for n, a in tensors.items() if re.fullmatch(rf".*/(adam|lamb)_{kind}", n)}
+        with_slots = [tensor for tensor in table if tensor.tf1[0] in found]
+        slots.append(translate(found, with_slots, "tf1", "ours", prefix))
+    step = tensors.get("global_step")
+    return AlbertCheckpoint(
+        translate(weights, table, "tf1", "ours", prefix),
+        *slots,
+        config,
+        tuple(heads),
+        labels,
+        None if step is None else int(step),
+    )
+
+
+def heads_of(names: Collection[str]) -> list[str]:
+    """The heads that variables of such names belong to, a classifier of one unit taken for a regression's."""
+    names = {name.removeprefix(_HUB_SCOPE) for name in names}
+    return [head for name, head in _HEADS.items() if name in names]
+
+
+def _config(shapes, settings, prefix):
+    from electra_tf.models.config import ACTIVATIONS, EncoderConfig
+
+    if settings is None:
+        settings = _beside(prefix)
+    fields = dict(settings)
+    if fields.get("net_structure_type", 0):
+        raise CheckpointError(
+            f"net_structure_type is {fields['net_structure_type']}", where=prefix, expected="0, Google's ALBERT"
+        )
+    act = fields.get("hidden_act", "gelu")
+    fields["hidden_act"] = _ACTIVATIONS.get(act, act)
+    if fields["hidden_act"] not in ACTIVATIONS:
+        raise CheckpointError(f"hidden_act is {act!r}", where=prefix, expected=", ".join(ACTIVATIONS))
+    derived = _sizes(shapes, prefix)
+    wrong = [
+        f"{n} is {fields[n]}, the tensors say {size}" for n, size in derived.items() if fields.get(n, size) != size
+    ]
+    if wrong:
+        raise CheckpointError(
+            "the configuration contradicts the tensors: " + "; ".join(wrong),
+            where=prefix,
+            remedy="give the configuration this checkpoint was trained with",
+        )
+    return EncoderConfig.from_dict(fields | derived | {"model_type": "albert"})
+
+
+def _beside(prefix):
+    for name in CONFIG_FILES:
+        file = Path(prefix).with_name(name)
+        if file.is_file():
+            try:
+                return json.loads(file.read_text("utf-8"))
+            except ValueError as error:
+                raise CheckpointError(f"the configuration cannot be read: {error}", where=file) from error
+    raise CheckpointError(
+        "there is no configuration beside the checkpoint",
+        where=prefix,
+        expected=f"{' or '.join(CONFIG_FILES)}: tensors do not tell how often a shared layer runs",
+        remedy="copy the configuration it was trained with there",
+    )
+
+
+def _sizes(shapes, prefix) -> dict:
+    """What the tensors tell: widths, and groups of layers."""
+    places = [re.match(r"bert/encoder/transformer/group_(\d+)/inner_group_(\d+)/", name) for name in shapes]
+    places = {(int(place[1]), int(place[2])) for place in places if place}
+    first = "bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/dense/kernel"
+    table = "bert/embeddings/word_embeddings"
+    missing = [name for name in (first, table) if len(shapes.get(name, ())) != 2]
+    if missing:
+        raise CheckpointError(f"{missing[0]} is missing", where=prefix, expected="an ALBERT with its encoder")
+    hidden, intermediate = shapes[first]
+    sizes = {"vocab_size": shapes[table][0], "embedding_size": shapes[table][1], "hidden_size": hidden}
+    for field, name in (("max_position_embeddings", "position"), ("type_vocab_size", "token_type")):
+        if shape := shapes.get(f"bert/embeddings/{name}_embeddings"):
+            sizes[field] = shape[0]
+    groups, inner = (max(numbers) + 1 for numbers in zip(*places, strict=True))
+    return {**sizes, "intermediate_size": intermediate, "num_hidden_groups": groups, "inner_group_num": inner}
