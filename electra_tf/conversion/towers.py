@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from electra_tf.conversion.detect import recognise
+from electra_tf.conversion.models import read_model
 from electra_tf.conversion.names import TOWERS, tower_tensors
-from electra_tf.conversion.transformers_folder import read_folder
+from electra_tf.conversion.transformers_folder import read_folder, read_shapes, weights_file
 from electra_tf.conversion.translation import tower_weights, translate
 from electra_tf.errors import CheckpointError, ConfigError
 
@@ -24,6 +25,10 @@ _ABILITIES = {
     "discriminator": "it tells which tokens were replaced, and has no scores over the vocabulary",
     "generator": "it fills in masked tokens, and cannot tell which were replaced",
 }
+
+
+class _MissingTower(CheckpointError):
+    """The checkpoint has the other tower alone."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def load_tower(path, tower: str = "discriminator", settings: Mapping | None = No
     config, weights, tokenizer = _READERS[kind](Path(path), tower, settings)
     if config is None:
         other = next(name for name in TOWERS if name != tower)
-        raise CheckpointError(
+        raise _MissingTower(
             f"there is no {tower} here, only a {other}: {_ABILITIES[other]}",
             where=path,
             expected=f"a checkpoint with a {tower}",
@@ -99,9 +104,31 @@ def load_tower(path, tower: str = "discriminator", settings: Mapping | None = No
     return LoadedTower(tower, config, weights, tokenizer)
 
 
-def load_encoder(path, tower: str = "discriminator", **kwargs) -> "Encoder":
-    """An encoder with a tower's weights; arguments and errors of `load_tower`, `kwargs` are Keras'."""
-    return load_tower(path, tower).build_encoder(**kwargs)
+def load_encoder(path, tower: str | None = None, **kwargs) -> "Encoder":
+    """The encoder of a checkpoint, without its head.
+
+    Args:
+        path: as in `load_tower`; a Hugging Face folder may hold any class of `names.MODEL_CLASSES`.
+        tower: which one; None: the discriminator if there is one, else the only encoder.
+        kwargs: Keras' (name, dtype).
+
+    Raises: as `load_tower`.
+    """
+    if tower is not None:
+        return load_tower(path, tower).build_encoder(**kwargs)
+    if recognise(path) == "transformers_folder" and not _is_our_albert_discriminator(path):
+        return read_model(path).build_encoder(**kwargs)
+    try:
+        loaded = load_tower(path)
+    except _MissingTower:
+        loaded = load_tower(path, "generator")
+    return loaded.build_encoder(**kwargs)
+
+
+def _is_our_albert_discriminator(folder):
+    """No class of transformers has an ALBERT's encoder and a head for replaced tokens."""
+    names = read_shapes(weights_file(folder))
+    return any(n.startswith("albert.") for n in names) and any(n.startswith("discriminator_pred") for n in names)
 
 
 # Each gives (configuration or None where there is no such tower, weights, tokenizer).

@@ -88,12 +88,12 @@ class Encoder(keras.Model):
         return {"config": self.config.to_dict(), "name": self.name, "dtype": self.dtype_policy.name}
 
     @classmethod
-    def from_pretrained(cls, path, tower: str = "discriminator", **kwargs) -> "Encoder":
+    def from_pretrained(cls, path, tower: str | None = None, **kwargs) -> "Encoder":
         """An encoder with the weights of a checkpoint of any format that `electra_tf.conversion` reads.
 
         Args:
             path: a run directory, a Hugging Face folder, or a TF-V1 checkpoint.
-            tower: `discriminator` or `generator`, where the checkpoint holds both.
+            tower: `discriminator` or `generator`; None: the discriminator if there is one, else the only encoder.
         """
         from electra_tf.conversion import load_encoder
 

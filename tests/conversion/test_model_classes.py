@@ -1,14 +1,19 @@
 """Every class of transformers computes what our model of the same tensors computes."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from small_models import CONFIGS
 
 from electra_tf import models
+from electra_tf.conversion.models import read_model
 from electra_tf.conversion.names import MODEL_CLASSES, model_tensors
+from electra_tf.conversion.safetensors import write_tensors
+from electra_tf.conversion.torch_tensors import class_to_torch
 from electra_tf.conversion.translation import translate
+from electra_tf.errors import CheckpointError
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -84,6 +89,15 @@ def _identity(name, config):
     return set()
 
 
+def batch(name, config):
+    """Ids, mask and types: padding and two segments in it."""
+    shape = (2, 3, 11) if "MultipleChoice" in name else (3, 11)
+    ids = np.random.default_rng(1).integers(0, config.vocab_size, shape)
+    mask, types = np.ones(shape, int), np.zeros(shape, int)
+    mask[-1, ..., 7:], types[..., 5:] = 0, 1
+    return ids, mask, types
+
+
 @pytest.mark.parametrize(("name", "config"), CASES)
 def test_outputs_agree(name, config):
     kind, config = MODEL_CLASSES[name], CONFIGS[config]
@@ -96,13 +110,76 @@ def test_outputs_agree(name, config):
             f"{mapping}.weight": np.eye(config.hidden_size, dtype="f4"),
             f"{mapping}.bias": np.zeros(config.hidden_size, "f4"),
         }
-    shape = (2, 3, 11) if "MultipleChoice" in name else (3, 11)
-    random = np.random.default_rng(1)
-    ids, mask, types = random.integers(0, config.vocab_size, shape), np.ones(shape, int), np.zeros(shape, int)
-    mask[-1, ..., 7:], types[..., 5:] = 0, 1
+    ids, mask, types = batch(name, config)
     found, expected = ours(name, config, weights, (ids, mask, types)), theirs(name, config, tensors, (ids, mask, types))
     for a, b in zip(found, expected, strict=True):
         rows = mask == 1 if a.shape[: mask.ndim] == mask.shape else slice(None)
         limit = 1e-5 * max(1, np.abs(b[rows]).max())
         assert a.shape == b.shape
         assert np.abs(a[rows] - b[rows]).max() <= limit
+
+
+@pytest.mark.parametrize(("name", "config"), CASES)
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+def test_what_transformers_saves_is_read_and_computes_the_same(name, config, form, tmp_path):
+    config = CONFIGS[config]
+    fields = config.to_dict() | {"num_labels": 2 if name == "AlbertForPreTraining" else LABELS}
+    if "QuestionAnswering" in name:
+        fields["num_labels"] = 2
+    configuration = getattr(transformers, f"{name.split('For')[0].removesuffix('Model')}Config")(**fields)
+    torch.manual_seed(0)
+    model = getattr(transformers, name)(configuration).eval()
+    with torch.no_grad():
+        for tensor_name, tensor in model.named_parameters():
+            if "embedding_hidden_mapping_in" not in tensor_name or config.embedding_size != config.hidden_size:
+                tensor.add_(0.2 * torch.randn_like(tensor))
+            else:
+                tensor.copy_(torch.eye(len(tensor)) if tensor.ndim == 2 else torch.zeros_like(tensor))
+    model.save_pretrained(tmp_path, safe_serialization=form == "safetensors")
+    loaded = read_model(tmp_path)
+    assert loaded.name == name
+    ids, mask, types = batch(name, config)
+    with torch.no_grad():
+        expected = model(*(torch.from_numpy(x) for x in (ids, mask, types)))
+    found = loaded.build()(*(x.astype("int32") for x in (ids, mask, types)))
+    if name == "AlbertForPreTraining":
+        pairs = zip(found, (expected.prediction_logits, expected.sop_logits), strict=True)
+    elif "QuestionAnswering" in name:
+        pairs = [(found, torch.stack([expected.start_logits, expected.end_logits], -1))]
+    else:
+        pairs = [(found, expected[0])]
+    for a, b in pairs:
+        a, b = np.asarray(a), b.numpy()
+        rows = mask == 1 if a.shape[: mask.ndim] == mask.shape else slice(None)
+        assert np.abs(a[rows] - b[rows]).max() <= 1e-5 * max(1, np.abs(b[rows]).max())
+
+
+@pytest.mark.parametrize(("name", "config"), CASES)
+def test_the_encoder_alone_comes_from_any_class(name, config, tmp_path):
+    config = CONFIGS[config]
+    kind = MODEL_CLASSES[name]
+    table = model_tensors(dataclasses.asdict(config) | {"num_labels": LABELS}, kind.tower, kind.heads)
+    weights = random_weights(table)
+    write_tensors(tmp_path / "model.safetensors", class_to_torch(weights, name, config, LABELS), {"format": "pt"})
+    fields = config.to_dict() | {"architectures": [name]}
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    encoder = models.Encoder.from_pretrained(tmp_path)
+    for path, variable in models.named_variables(encoder).items():
+        np.testing.assert_array_equal(variable.numpy(), weights[f"{kind.tower}/{path}"])
+
+
+def test_a_configuration_that_names_another_class_is_an_error(tmp_path):
+    config, kind = CONFIGS["electra"], MODEL_CLASSES["ElectraForTokenClassification"]
+    table = model_tensors(dataclasses.asdict(config) | {"num_labels": LABELS}, kind.tower, kind.heads)
+    tensors = class_to_torch(random_weights(table), "ElectraForTokenClassification", config, LABELS)
+    write_tensors(tmp_path / "model.safetensors", tensors)
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict() | {"architectures": ["ElectraForPreTraining"]}))
+    with pytest.raises(CheckpointError, match="says ElectraForPreTraining, the tensors are those of ElectraForTokenCl"):
+        read_model(tmp_path)
+
+
+def test_a_head_that_is_not_known_is_named(tmp_path):
+    write_tensors(tmp_path / "model.safetensors", {"electra.x": np.zeros(1), "my_head.weight": np.zeros(1)})
+    (tmp_path / "config.json").write_text(json.dumps(CONFIGS["electra"].to_dict()))
+    with pytest.raises(CheckpointError, match="not known: my_head"):
+        read_model(tmp_path)
