@@ -1,0 +1,66 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from electra_tf.conversion import read_folder
+from electra_tf.conversion.tf1 import read_tf1
+from electra_tf.conversion.translation import tower_weights
+
+CHECKPOINT = Path(__file__).resolve().parents[1] / "golden/electra_tied/final.ckpt"
+
+
+@pytest.mark.parametrize(
+    "form, file", [("safetensors", "model.safetensors"), ("h5", "tf_model.h5"), ("bin", "pytorch_model.bin")]
+)
+def test_both_towers_of_a_tf1_checkpoint_in_every_form(electra_tf, tmp_path, form, file):
+    if form == "bin":
+        pytest.importorskip("torch")
+    done = electra_tf("convert", "--input", CHECKPOINT, "--tower", "both", "--to", form, "--output", tmp_path / "hf")
+    assert done.returncode == 0, done.stderr
+    source = read_tf1(CHECKPOINT)
+    for tower in ("discriminator", "generator"):
+        assert (tmp_path / "hf" / tower / file).is_file()
+        _, found, weights = read_folder(tmp_path / "hf" / tower)
+        assert found == tower
+        for name, array in tower_weights(source.weights, tower).items():
+            np.testing.assert_array_equal(weights[name], array, err_msg=name)
+
+
+def test_a_tf1_checkpoint_is_written_with_slots_and_step(electra_tf, tmp_path):
+    done = electra_tf("convert", "--input", CHECKPOINT, "--to", "tf1", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "out" / "model.ckpt")
+    ours, theirs = (tf.train.load_checkpoint(str(path)) for path in (tmp_path / "out/model.ckpt", CHECKPOINT))
+    assert ours.get_variable_to_shape_map() == theirs.get_variable_to_shape_map()
+    for name in theirs.get_variable_to_shape_map():
+        np.testing.assert_array_equal(ours.get_tensor(name), theirs.get_tensor(name), err_msg=name)
+
+
+def test_from_one_folder_to_another_form_and_type(electra_tf, folders, tmp_path):
+    """The tokenizer goes with the model; half precision is what was asked for."""
+    command = ["convert", "--input", folders / "generator", "--tower", "generator", "--to", "h5"]
+    done = electra_tf(*command, "--dtype", "float16", "--output", tmp_path / "hf")
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "hf").iterdir()}
+    assert {"config.json", "tf_model.h5", "vocab.txt", "tokenizer.json"} <= names
+    assert json.loads(electra_tf("inspect", tmp_path / "hf", "--json").stdout)["dtype"] == ["float16"]
+    done = electra_tf("fill-mask", "--input", tmp_path / "hf", "the [MASK] .")
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_tower_cannot_become_tf1(electra_tf, folders, tmp_path):
+    done = electra_tf("convert", "--input", folders / "generator", "--to", "tf1", "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert "one tower at most" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_h5_of_bfloat16_is_refused_before_anything_is_written(electra_tf, folders, tmp_path):
+    command = ["convert", "--input", folders / "discriminator", "--to", "h5", "--dtype", "bfloat16"]
+    done = electra_tf(*command, "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert "bfloat16" in done.stderr
+    assert not (tmp_path / "out").exists()
