@@ -134,8 +134,9 @@ def _legacy(file, path):
     for key in keys:
         if key not in sizes:
             raise _damaged(path, f"storage {key} belongs to no tensor")
-        count = int.from_bytes(file.read(8), "little")
-        places[key] = file.tell(), count * sizes[key].dtype.itemsize
+        if file.read(8) != sizes[key].size.to_bytes(8, "little"):
+            raise _damaged(path, f"storage {key} is not where it should be")
+        places[key] = file.tell(), sizes[key].size * sizes[key].dtype.itemsize
         file.seek(places[key][1], os.SEEK_CUR)
 
     def load(key):

@@ -1,5 +1,7 @@
 """Evaluation on held-out examples under masks, samples and corruptions that never change, so that curves compare."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -33,6 +35,8 @@ class Evaluation:
         eager: bool = False,
     ):
         self.model = model
+        # Tokens that training leaves in view are predicted by copying them, which tells nothing.
+        hidden = dataclasses.replace(model.config, mask_token_prob=1.0, random_token_prob=0.0)
         arrays = dataset.examples("held_out", limit=examples)
         count = len(arrays["input_ids"])
         self.batch_size = min(batch_size, count)
@@ -44,7 +48,7 @@ class Evaluation:
         for number in range(-(-count // self.batch_size)):
             rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
             batch = {name: tf.constant(_padded(array[rows], self.batch_size)) for name, array in arrays.items()}
-            drawn = electra.draw(batch, seed, number, model.config, special_ids)
+            drawn = electra.draw(batch, seed, number, hidden, special_ids)
             others = tf.constant(random.choice(text, drawn.masked.positions.shape), tf.int32)
             corrupted = scatter(batch["input_ids"], drawn.masked.positions, others, drawn.masked.weights)
             self.batches.append((batch, drawn, corrupted))
@@ -53,9 +57,10 @@ class Evaluation:
     def __call__(self) -> dict[str, float]:
         """Metrics of the whole set, deterministic floats.
 
-        `mlm_loss` and `mlm_accuracy` are means over masked positions, `disc_loss` over real tokens; `disc_auc` and
-        `fixed_disc_auc` are exact areas under the ROC curve for the two corruptions. `unigram_entropy` is what a
-        predictor that knows only the tokens' frequencies in this text would reach as its loss.
+        `mlm_loss` and `mlm_accuracy` are means over masked positions, which all show [MASK]; `disc_loss` is one over
+        real tokens; `disc_auc` and `fixed_disc_auc` are exact areas under the ROC curve for the two corruptions.
+        `unigram_entropy` is what a predictor that knows only the tokens' frequencies in this text would reach as its
+        loss.
         """
         sums, scores = np.zeros(4), {"disc_auc": [], "fixed_disc_auc": []}
         disc_sum = tokens = 0.0

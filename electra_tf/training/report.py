@@ -31,7 +31,7 @@ def draw_curves(model_dir, path) -> None:
     for axis, (title, name) in zip(axes, panels, strict=True):
         axis.set_title(title)
         axis.set_xlabel("step")
-        axis.plot(*_series(train, name), color="tab:blue", alpha=0.6, label="training")
+        axis.plot(*_series(train, name), color="tab:blue", alpha=0.6, label="training (some tokens left in view)")
         axis.plot(*_series(held_out, name), "o-", color="tab:orange", markersize=4, label="held out")
         axis.grid(alpha=0.3)
     if held_out:

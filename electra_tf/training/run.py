@@ -216,7 +216,7 @@ def _check_same_run(begun, now, recipe, extend, model_dir, say):
 
 
 def _choose_compiler(steps) -> str:
-    """On a CPU islands start soonest and run fastest; a TPU compiles the step by itself; a GPU, if it is for long."""
+    """A CPU gets islands, which start soonest; a GPU one program, in a long run; a TPU compiles the step by itself."""
     if tf.config.list_logical_devices("TPU"):
         return "graph"
     if tf.config.list_physical_devices("GPU") and steps >= _STEPS_WORTH_COMPILING:

@@ -100,3 +100,12 @@ def test_a_data_set_without_held_out_examples_is_refused(quick_text, quick_vocab
     build_data(quick_text, quick_vocab, tmp_path / "data", length=32, held_out=0, processes=0)
     with pytest.raises(DataError, match="'held_out' is empty"):
         evaluation_of(DataSet.open(tmp_path / "data"))
+
+
+def test_every_position_that_is_judged_shows_the_mask(dataset):
+    """A token left in view, as some are in training, is predicted by copying it: no measure of what was learned."""
+    evaluation = evaluation_of(dataset)
+    assert evaluation.model.config.mask_token_prob < 1
+    for _, drawn, _ in evaluation.batches:
+        shown = np.take_along_axis(drawn.masked.input_ids.numpy(), drawn.masked.positions.numpy(), 1)
+        assert set(shown[drawn.masked.weights.numpy() > 0]) == {dataset.manifest.tokenizer["mask_id"]}
