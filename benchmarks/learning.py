@@ -175,8 +175,8 @@ def free(data, work, steps, seeds, output):
         print(f"seed {seed}: the peer took {time.perf_counter() - began:.0f} s", file=sys.stderr)
     (output / "learning.json").write_text(json.dumps({"steps": steps, "recipe": RECIPE, "curves": curves}, indent=1))
     draw_curves(curves, output / "learning.png")
-    entropy, good = curves["electra_tf"][0][-1]["unigram_entropy"], True
-    print(f"after {steps} steps, means over seeds {seeds}; unigram entropy {entropy:.4f}")
+    unigram, good = curves["electra_tf"][0][-1]["unigram_loss"], True
+    print(f"after {steps} steps, means over seeds {seeds}; token frequencies alone {unigram:.4f}")
     for name in ("mlm_loss", "disc_loss", "disc_auc", "fixed_disc_auc"):
         ours, theirs = (statistics.mean(c[-1][name] for c in curves[k]) for k in ("electra_tf", "transformers"))
         difference = ours / theirs - 1
@@ -200,8 +200,8 @@ def draw_curves(curves, path):
                 axis.plot(xs, ys, color=color, alpha=0.8, label=label if number == 0 else None)
         axis.set_xlabel("step")
         axis.grid(alpha=0.3)
-    entropy = curves["electra_tf"][0][-1]["unigram_entropy"]
-    axes[0].axhline(entropy, color="gray", linestyle="--", label="unigram entropy")
+    unigram = curves["electra_tf"][0][-1]["unigram_loss"]
+    axes[0].axhline(unigram, color="gray", linestyle="--", label="token frequencies alone")
     axes[0].set_title("Held-out masked-LM loss (nats)")
     axes[1].set_title("AUC on fixed corruptions of held-out text")
     for axis in axes:

@@ -121,14 +121,18 @@ _TINY = EncoderConfig(
     embedding_size=128,
     hidden_size=128,
     num_hidden_layers=2,
-    num_attention_heads=2,
+    num_attention_heads=4,
     intermediate_size=512,
     max_position_embeddings=128,
     initializer_range=_TINY_RANGE,
 )
 
+_TINY_GENERATOR = generator_config(_TINY, 0.5, 0.5).replace(num_attention_heads=2)
+
 PRESETS = {
-    "electra_tiny": Preset(_TINY, generator_config(_TINY, 0.5, 0.5), _ENGLISH, "electra_tiny"),
+    "electra_tiny": Preset(
+        _TINY, generator_config(_TINY, 0.5, 0.5).replace(num_attention_heads=2), _ENGLISH, "electra_tiny"
+    ),
     "electra_small": _electra(256, 12, 128, 0.25, recipe="electra_small"),
     "electra_small_plus_plus": _electra(256, 12, 128, 1.0, recipe="electra_small_plus_plus"),
     "electra_base": _electra(768, 12, 768, 0.33333, recipe="electra_base"),
@@ -148,7 +152,7 @@ PRESETS = {
     "albert_xlarge_v2": _albert(2048, 24, 16, 0.0),
     "albert_xxlarge_v2": _albert(4096, 12, 64, 0.0),
     "alectra_small_owt": _alectra(256, 4, 1024, 12, 3, 1, 128, 30522, None),
-    "alectra_tiny": _alectra(128, 2, 512, 4, 2, 1, 128, 8000, "alectra_tiny", _TINY_RANGE),
+    "alectra_tiny": _alectra(128, 4, 512, 4, 2, 4, 128, 8000, "alectra_tiny", _TINY_RANGE),
 }
 
 

@@ -104,7 +104,7 @@ class Evaluate:
         seconds = time.perf_counter() - began
         self.metrics_log.write(step, "eval", self.last, {"time": time.time(), "seconds": seconds})
         self.display.say(
-            f"held out at step {step:,}: mlm {self.last['mlm_loss']:.3f} (unigram {self.last['unigram_entropy']:.3f})  "
+            f"held out at step {step:,}: mlm {self.last['mlm_loss']:.3f} (unigram {self.last['unigram_loss']:.3f})  "
             f"disc {self.last['disc_loss']:.4f}  auc {self.last['disc_auc']:.3f}  "
             f"on fixed corruptions {self.last['fixed_disc_auc']:.3f}"
         )

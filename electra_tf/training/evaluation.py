@@ -41,17 +41,18 @@ class Evaluation:
         count = len(arrays["input_ids"])
         self.batch_size = min(batch_size, count)
         ids, real = arrays["input_ids"], arrays["input_mask"]
-        self.unigram_entropy = _entropy(ids[real == 1], special_ids)
-        self.batches = []
+        self.batches, judged = [], []
         random = np.random.default_rng(seed)
         text = ids[(real == 1) & ~np.isin(ids, (special_ids.cls, special_ids.sep))]
         for number in range(-(-count // self.batch_size)):
             rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
             batch = {name: tf.constant(_padded(array[rows], self.batch_size)) for name, array in arrays.items()}
             drawn = electra.draw(batch, seed, number, hidden, special_ids)
+            judged.append(drawn.masked.ids[drawn.masked.weights == 1])
             others = tf.constant(random.choice(text, drawn.masked.positions.shape), tf.int32)
             corrupted = scatter(batch["input_ids"], drawn.masked.positions, others, drawn.masked.weights)
             self.batches.append((batch, drawn, corrupted))
+        self.unigram_loss = float(-np.log(dataset.frequencies)[np.concatenate(judged)].mean())
         self._run = self._batch if eager else tf.function(self._batch, autograph=False)
 
     def __call__(self) -> dict[str, float]:
@@ -59,8 +60,8 @@ class Evaluation:
 
         `mlm_loss` and `mlm_accuracy` are means over masked positions, which all show [MASK]; `disc_loss` is one over
         real tokens; `disc_auc` and `fixed_disc_auc` are exact areas under the ROC curve for the two corruptions.
-        `unigram_entropy` is what a predictor that knows only the tokens' frequencies in this text would reach as its
-        loss.
+        `unigram_loss` is the loss at the same positions of a predictor that knows nothing but the tokens' frequencies
+        in the training text.
         """
         sums, scores = np.zeros(4), {"disc_auc": [], "fixed_disc_auc": []}
         disc_sum = tokens = 0.0
@@ -81,7 +82,7 @@ class Evaluation:
             "sampled_accuracy": sampled / masked,
             "disc_loss": disc_sum / tokens,
             **{n: area_under_curve(*map(np.concatenate, zip(*s, strict=True))) for n, s in scores.items()},
-            "unigram_entropy": self.unigram_entropy,
+            "unigram_loss": self.unigram_loss,
         }
 
     def _batch(self, batch, drawn, corrupted):
@@ -101,13 +102,6 @@ def area_under_curve(labels, scores) -> float:
     if not positive or not negative:
         return 0.5
     return float((middle[rank][labels].sum() - positive * (positive + 1) / 2) / (positive * negative))
-
-
-def _entropy(ids, special_ids) -> float:
-    """In nats, of the distribution of the tokens that can be masked."""
-    counts = np.bincount(ids[~np.isin(ids, (special_ids.cls, special_ids.sep))])
-    share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log(share)).sum())
 
 
 def _padded(rows, size):

@@ -82,6 +82,9 @@ def _shares(published):
     return ours.hidden_size / theirs.hidden_size, ours.num_hidden_layers / theirs.num_hidden_layers
 
 
+INITIAL_WEIGHTS = ("random", "informed")
+
+
 def free(default):
     """A field that may differ on resume, because it does not change what is computed."""
     return field(default=default, metadata={"free": True})
@@ -99,6 +102,7 @@ class Recipe:
         precision: `float32` or `mixed_bfloat16`.
         micro_batches: parts of a device's rows whose gradients are accumulated.
         seed: all randomness is a function of it.
+        initial_weights: `random`, as the originals; `informed`, see `pretraining.informed_start`.
         compiler: see `training.compilation`; `auto` is resolved once and kept.
         log_every, checkpoint_every, eval_every: intervals in steps; eval_every 0: only at the end.
         keep, milestone_every: how many newest checkpoints stay, and which stay for good (0: none).
@@ -122,6 +126,7 @@ class Recipe:
     precision: str = "float32"
     micro_batches: int = 1
     seed: int = 0
+    initial_weights: str = "random"
     compiler: str = "auto"
     log_every: int = 100
     checkpoint_every: int = 1000
@@ -139,6 +144,12 @@ class Recipe:
             raise ConfigError(f"precision is {self.precision!r}", where="Recipe", expected="float32 or mixed_bfloat16")
         if not 0 <= self.seed < 1 << 32:
             raise ConfigError(f"seed is {self.seed}", where="Recipe", expected="a number from 0 to 2^32 - 1")
+        if self.initial_weights not in INITIAL_WEIGHTS:
+            raise ConfigError(
+                f"initial_weights is {self.initial_weights!r}",
+                where="Recipe",
+                expected=f"one of {', '.join(INITIAL_WEIGHTS)}",
+            )
         if self.compiler != "auto":
             check_compiler(self.compiler)
         self.optimizer(), self.learning_rates()  # they check their own

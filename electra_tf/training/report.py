@@ -35,8 +35,8 @@ def draw_curves(model_dir, path) -> None:
         axis.plot(*_series(held_out, name), "o-", color="tab:orange", markersize=4, label="held out")
         axis.grid(alpha=0.3)
     if held_out:
-        entropy = held_out[-1]["unigram_entropy"]
-        axes[0].axhline(entropy, color="gray", linestyle="--", label="unigram entropy")
+        unigram = held_out[-1]["unigram_loss"]
+        axes[0].axhline(unigram, color="gray", linestyle="--", label="token frequencies alone")
         fixed = _series(held_out, "fixed_disc_auc")
         axes[2].plot(*fixed, "s-", color="tab:green", markersize=4, label="held out, fixed corruptions")
     for axis in axes:

@@ -19,6 +19,7 @@ from electra_tf.data.manifest import check_vocabulary
 from electra_tf.data.reader import DataSet
 from electra_tf.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
 from electra_tf.pretraining.electra import Electra, SpecialIds
+from electra_tf.pretraining.informed_start import start_informed
 from electra_tf.startup import TUNABLES, is_settled
 from electra_tf.training.actions import Evaluate, Foretell, Log, Save, Stop, Stopped
 from electra_tf.training.cost import Cost
@@ -266,8 +267,11 @@ def _build(distribution, config, recipe, dataset):
     special_ids = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
     keras.utils.set_random_seed(recipe.seed)  # the initial weights, the same on any number of devices
     with distribution.scope():
+        model = Electra(config, dtype=recipe.precision)
+        if recipe.initial_weights == "informed":
+            start_informed(model, dataset.frequencies)
         step = Step(
-            Electra(config, dtype=recipe.precision),
+            model,
             recipe.optimizer(),
             recipe.learning_rates(),
             special_ids,

@@ -57,14 +57,17 @@ def test_a_model_that_knows_nothing_is_at_the_loss_of_a_uniform_guess_and_an_are
     assert abs(found["fixed_disc_auc"] - 0.5) < 0.1
 
 
-def test_the_unigram_entropy_is_that_of_the_held_out_text(dataset):
-    held_out = dataset.examples("held_out")
-    ids = held_out["input_ids"][held_out["input_mask"] == 1]
-    tokenizer = dataset.manifest.tokenizer
-    ids = ids[~np.isin(ids, [tokenizer["cls_id"], tokenizer["sep_id"]])]
-    _, counts = np.unique(ids, return_counts=True)
-    expected = -(counts / counts.sum() * np.log(counts / counts.sum())).sum()
-    assert evaluation_of(dataset, examples=10_000)()["unigram_entropy"] == pytest.approx(expected, rel=1e-9)
+def test_the_unigram_loss_is_that_of_the_training_texts_frequencies_where_tokens_are_judged(dataset):
+    training, tokenizer = dataset.examples("train"), dataset.manifest.tokenizer
+    special = [tokenizer[f"{name}_id"] for name in ("pad", "cls", "sep")]
+    counts = dict.fromkeys(range(tokenizer["vocabulary_size"]), 0.5)
+    for token in training["input_ids"].ravel().tolist():
+        counts[token] += token not in special
+    evaluation, losses = evaluation_of(dataset), []
+    for _, drawn, _ in evaluation.batches:
+        pairs = zip(drawn.masked.ids.numpy().ravel(), drawn.masked.weights.numpy().ravel(), strict=True)
+        losses += [-np.log(counts[int(token)] / sum(counts.values())) for token, weight in pairs if weight]
+    assert evaluation()["unigram_loss"] == pytest.approx(np.mean(losses), rel=1e-9)
 
 
 def test_the_rows_that_fill_up_the_last_batch_do_not_count(dataset):
