@@ -13,9 +13,7 @@ WIDER = {"hidden_size": 256, "num_hidden_layers": 1, "num_attention_heads": 4, "
 MODELS = {
     "electra_tiny": Model("electra_tiny"),
     "alectra_tiny, shared layers": Model("alectra_tiny"),
-    "embeddings narrower than the discriminator": Model(
-        "electra_tiny", discriminator=SMALL_SHAPES, generator_depth=1.0
-    ),
+    "embeddings narrower than the discriminator": Model("electra_tiny", discriminator=WIDER, generator_depth=1.0),
     "the word table shared alone": Model("electra_tiny", embedding_sharing="word"),
     "nothing shared": Model("electra_tiny", embedding_sharing="none"),
     "one head in the generator": Model("electra_tiny", generator={"num_attention_heads": 1}),
