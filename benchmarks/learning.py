@@ -1,12 +1,13 @@
 """Does it learn, and as transformers' PyTorch classes do with the same model, data and recipe?
 
     python benchmarks/learning.py parity --data DATA
-    python benchmarks/learning.py free --data DATA --work FOLDER --steps 800 --seeds 0,1,2
+    python benchmarks/learning.py free --data DATA --work FOLDER --steps 600 --seeds 0,1,2
 
 `parity`: from the same exported weights, with the same masks and samples fed and no dropout, both losses step by step.
 Rounding grows along a trajectory: how fast is shown by the peer itself, started from weights moved by one unit in the
 last place.
-`free`: every run on its own randomness, dropout on; all are judged by the product's own evaluation on held-out text.
+`free`: the recipe of gin/pretrain/electra_tiny.gin, every run on its own masks, samples and order from initial weights
+of its own; all are judged by the product's own evaluation on held-out text.
 Results go to docs/results/.
 """
 
@@ -18,17 +19,21 @@ import sys
 import time
 from pathlib import Path
 
-RECIPE = {"batch_size": 32, "learning_rate": 5e-4, "warmup_steps": 100, "schedule": "product", "bias_correction": False}
+PARITY = {"batch_size": 32, "learning_rate": 5e-4, "warmup_steps": 100, "schedule": "product", "bias_correction": False}
 
 
-def prepare(data, **overrides):
-    """(dataset, model settings, method configuration) of electra_tiny over `data`."""
+def prepare(data, params):
+    """(dataset, method configuration, recipe, special ids) of electra_tiny.gin over `data`."""
+    from electra_tf.cli.gin_files import configured
     from electra_tf.data.reader import DataSet
-    from electra_tf.training.recipe import Model
+    from electra_tf.pretraining.electra import SpecialIds
+    from electra_tf.training.recipe import Model, Recipe
 
     dataset = DataSet.open(data)
-    model = Model(preset="electra_tiny", discriminator=overrides)
-    return dataset, model, model.electra_config(dataset.manifest.tokenizer["vocabulary_size"])
+    ids = dataset.manifest.tokenizer
+    (model, recipe), _ = configured([Model, Recipe], ["electra_tiny"], params)
+    special = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
+    return dataset, model.electra_config(ids["vocabulary_size"]), recipe, special
 
 
 def torch_model(config, weights):
@@ -40,7 +45,7 @@ def torch_model(config, weights):
     from electra_tf.conversion.translation import tower_weights
 
     fields = [{**c.to_dict(), "attn_implementation": "eager"} for c in (config.generator, config.discriminator)]
-    model = TorchElectra(*fields, gathered=True)
+    model = TorchElectra(*fields, gathered=True, disc_weight=config.disc_weight)
     for tower, part in (("generator", model.generator), ("discriminator", model.discriminator)):
         tensors = to_torch(tower_weights(weights, tower), tower, getattr(config, tower))
         state = {name: torch.tensor(array) for name, array in tensors.items()}
@@ -63,26 +68,25 @@ def parity(data, steps, output):
     import numpy as np
     import tensorflow as tf
     import torch
-    from torch_electra import PlainAdamW
+    from torch_electra import PlainAdamW, product
 
     from electra_tf.optimizers.adamw import AdamW
     from electra_tf.optimizers.schedules import Schedule
-    from electra_tf.pretraining.electra import Electra, SpecialIds
+    from electra_tf.pretraining.electra import Electra
     from electra_tf.training.step import Step
 
     keras.utils.set_random_seed(0)
-    dataset, _, config = prepare(data, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    ids = dataset.manifest.tokenizer
-    schedule = Schedule("product", RECIPE["learning_rate"], 1000, RECIPE["warmup_steps"])
+    dataset, config, _, special = prepare(data, ["Model.disc_weight = 50.0"])
+    schedule = Schedule(PARITY["schedule"], PARITY["learning_rate"], 1000, PARITY["warmup_steps"])
     observe = lambda batch, drawn, outputs: outputs._asdict()  # noqa: E731
-    special = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
     step = Step(Electra(config), AdamW(), schedule, special, 0, "graph", observe=observe)
     weights = {name: w.numpy() for name, w in step.weights.items()}
     random = np.random.default_rng(0)
     moved = {name: w * (1 + random.integers(-1, 2, w.shape) * np.finfo("float32").eps) for name, w in weights.items()}
     moved = {name: w.astype("float32") for name, w in moved.items()}
     peers = [torch_model(config, start).train() for start in (weights, moved)]
-    optimizers = [PlainAdamW(p.named_parameters(), schedule.peak, schedule.steps, schedule.warmup_steps) for p in peers]
+    rates = product(schedule.peak, schedule.steps, schedule.warmup_steps)
+    optimizers = [PlainAdamW(p.named_parameters(), rates) for p in peers]
 
     @tf.function(autograph=False)
     def ours(batch, drawn):
@@ -91,7 +95,7 @@ def parity(data, steps, output):
         return outputs["mlm_loss"], outputs["disc_loss"], outputs["sampled"]
 
     rows = []
-    for batch in dataset.batches(RECIPE["batch_size"], seed=0).take(steps):
+    for batch in dataset.batches(PARITY["batch_size"], seed=0).take(steps):
         drawn = step.draw(batch)
         *losses, sampled = ours(batch, drawn)
         rows.append([[float(loss) for loss in losses]])
@@ -101,7 +105,7 @@ def parity(data, steps, output):
             optimizer.step()
             rows[-1].append([float(loss.detach()) for loss in losses])
     found, expected, rounded = np.array(rows).transpose(1, 0, 2)
-    result = {"steps": steps, "recipe": RECIPE}
+    result = {"steps": steps, "recipe": PARITY}
     for who, losses in (("electra_tf", found), ("transformers, weights moved by one unit", rounded)):
         largest = np.max(np.abs(losses / expected - 1), axis=0)
         result[who] = dict(zip(("mlm_loss", "disc_loss"), largest.tolist(), strict=True))
@@ -111,12 +115,16 @@ def parity(data, steps, output):
     return max(result["electra_tf"].values()) <= 1e-4
 
 
+def free_settings(steps, seed):
+    """gin bindings of a free run: rows as long as the model's positions make smaller batches."""
+    settings = {"steps": steps, "batch_size": 32, "seed": seed, "eval_every": max(1, steps // 8), "eval_examples": 512}
+    return [f"Recipe.{name} = {value}" for name, value in settings.items()]
+
+
 def run_ours(data, work, steps, seed):
     """One run of the product's command; the curve of its evaluations."""
     folder = Path(work) / f"ours-{seed}"
-    settings = {**RECIPE, "steps": steps, "seed": seed, "eval_every": max(1, steps // 8), "eval_examples": 512}
-    params = [word for name, value in settings.items() for word in ("--gin_param", f"Recipe.{name} = {value!r}")]
-    params += ["--gin_param", "Model.discriminator = {}"]  # with the preset's dropout
+    params = [word for setting in free_settings(steps, seed) for word in ("--gin_param", setting)]
     command = [sys.executable, "-m", "electra_tf", "pretrain", "--gin_file", "electra_tiny", *params]
     subprocess.run([*command, "--data", data, "--model_dir", str(folder)], check=True)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -128,31 +136,32 @@ def run_peer(data, steps, seed):
     import keras
     import tensorflow as tf
     import torch
-    from torch_electra import PlainAdamW
+    from torch_electra import PlainAdamW, linear
 
     from electra_tf.conversion.torch_tensors import from_torch
     from electra_tf.models.encoder import named_variables
-    from electra_tf.pretraining.electra import Electra, SpecialIds, draw
+    from electra_tf.pretraining.electra import Electra, draw
+    from electra_tf.pretraining.informed_start import start_informed
     from electra_tf.training.evaluation import Evaluation
 
     torch.manual_seed(seed)
     keras.utils.set_random_seed(1000 + seed)
-    dataset, _, config = prepare(data)
-    ids = dataset.manifest.tokenizer
-    special = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
+    dataset, config, recipe, special = prepare(data, free_settings(steps, seed))
     judge = Electra(config)
+    start_informed(judge, dataset.frequencies)
     variables = named_variables(judge)
     peer = torch_model(config, {name: v.numpy() for name, v in variables.items()})
-    evaluation = Evaluation(judge, dataset, special, 512, RECIPE["batch_size"], seed=1)
-    optimizer = PlainAdamW(peer.named_parameters(), RECIPE["learning_rate"], steps, RECIPE["warmup_steps"])
+    evaluation = Evaluation(judge, dataset, special, recipe.eval_examples, recipe.batch_size, recipe.eval_seed)
+    rates = linear(recipe.learning_rate, steps, recipe.warmup_steps)
+    optimizer = PlainAdamW(peer.named_parameters(), rates, correct_bias=recipe.bias_correction)
     curve = []
-    for number, batch in enumerate(dataset.batches(RECIPE["batch_size"], seed=100 + seed).take(steps), start=1):
+    for number, batch in enumerate(dataset.batches(recipe.batch_size, seed=100 + seed).take(steps), start=1):
         drawn = draw(batch, 5000 + seed, tf.constant(number, tf.int64), config, special)
         peer.train()
         loss, *_ = peer(*as_torch(batch, drawn), numbers=torch.rand(drawn.numbers.shape))
         loss.backward()
         optimizer.step()
-        if number % max(1, steps // 8) == 0:
+        if number % recipe.eval_every == 0:
             for tower, part in (("discriminator", peer.discriminator), ("generator", peer.generator)):
                 tensors = {name: t.detach().numpy() for name, t in part.state_dict().items()}
                 for name, array in from_torch(tensors, tower, getattr(config, tower), "peer").items():
@@ -173,7 +182,7 @@ def free(data, work, steps, seeds, output):
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         curves["transformers"].append(json.loads(done.stdout.splitlines()[-1]))
         print(f"seed {seed}: the peer took {time.perf_counter() - began:.0f} s", file=sys.stderr)
-    (output / "learning.json").write_text(json.dumps({"steps": steps, "recipe": RECIPE, "curves": curves}, indent=1))
+    (output / "learning.json").write_text(json.dumps({"steps": steps, "curves": curves}, indent=1))
     draw_curves(curves, output / "learning.png")
     unigram, good = curves["electra_tf"][0][-1]["unigram_loss"], True
     print(f"after {steps} steps, means over seeds {seeds}; token frequencies alone {unigram:.4f}")

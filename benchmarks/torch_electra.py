@@ -13,15 +13,16 @@ class TorchElectra(torch.nn.Module):
         gathered: compute the masked-LM head on masked positions only, and sample by inverse CDF in two levels, as our
             product does; otherwise the head sees all positions and samples come from Gumbel noise, as the classes are
             commonly used.
+        disc_weight: of the discriminator's loss.
     """
 
-    def __init__(self, generator: dict, discriminator: dict, gathered: bool = False):
+    def __init__(self, generator: dict, discriminator: dict, gathered: bool = False, disc_weight: float = 50.0):
         super().__init__()
         self.generator = ElectraForMaskedLM(ElectraConfig(**generator))
         self.discriminator = ElectraForPreTraining(ElectraConfig(**discriminator))
         self.generator.electra.embeddings = self.discriminator.electra.embeddings
         self.generator.generator_lm_head.weight = self.discriminator.electra.embeddings.word_embeddings.weight
-        self.gathered = gathered
+        self.gathered, self.disc_weight = gathered, disc_weight
 
     def forward(self, batch, masked, positions, ids, weights, sampled=None, numbers=None):
         """(total loss, masked-LM loss, discriminator loss, sampled ids) of one batch.
@@ -52,7 +53,7 @@ class TorchElectra(torch.nn.Module):
         scores = self.discriminator(corrupted, real, types).logits
         token = functional.binary_cross_entropy_with_logits(scores, replaced, reduction="none")
         disc = (token * real).sum() / real.sum()
-        return mlm + 50 * disc, mlm, disc, sampled
+        return mlm + self.disc_weight * disc, mlm, disc, sampled
 
 
 def _gumbel(logits):
@@ -73,27 +74,37 @@ def _two_levels(logits, numbers, block=256):
     return (index * block + inside).clamp(max=vocabulary - 1).reshape(shape)
 
 
-class PlainAdamW:
-    """Google's AdamW without bias correction, and the product schedule, as in ELECTRA's paper."""
+def product(peak, steps, warmup):
+    """ELECTRA's schedule: warm-up times linear decay over all steps."""
+    return lambda step: peak * (1 - step / steps) * min(1.0, step / warmup)
 
-    def __init__(self, named_parameters, learning_rate, steps, warmup, decay=0.01):
+
+def linear(peak, steps, warmup):
+    """transformers' schedule: up to the peak, then straight down."""
+    return lambda step: peak * min(step / warmup, (steps - step) / (steps - warmup))
+
+
+class PlainAdamW:
+    """Google's AdamW, with or without bias correction; `rates` gives the learning rate after so many steps."""
+
+    def __init__(self, named_parameters, rates, correct_bias=False, decay=0.01):
         self.parameters = dict(named_parameters)
         self.decays = {n: 0.0 if "LayerNorm" in n or "bias" in n else decay for n in self.parameters}
         self.m = {n: torch.zeros_like(p) for n, p in self.parameters.items()}
         self.v = {n: torch.zeros_like(p) for n, p in self.parameters.items()}
-        self.learning_rate, self.steps, self.warmup, self.step_number = learning_rate, steps, warmup, 0
+        self.rates, self.correct_bias, self.step_number = rates, correct_bias, 0
 
     @torch.no_grad()
     def step(self):
         """Clips to norm 1, updates, and clears the gradients. Returns the norm."""
         norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 1.0)
-        s = self.step_number
-        rate = self.learning_rate * (1 - s / self.steps) * min(1.0, s / self.warmup)
+        rate, t = self.rates(self.step_number), self.step_number + 1
+        m_scale, v_scale = (1 / (1 - 0.9**t), 1 / (1 - 0.999**t)) if self.correct_bias else (1.0, 1.0)
         for name, p in self.parameters.items():
             m, v, g = self.m[name], self.v[name], p.grad
             m.mul_(0.9).add_(g, alpha=0.1)
             v.mul_(0.999).addcmul_(g, g, value=0.001)
-            p.sub_(rate * (m / (v.sqrt() + 1e-6) + self.decays[name] * p))
+            p.sub_(rate * (m * m_scale / ((v * v_scale).sqrt() + 1e-6) + self.decays[name] * p))
             p.grad = None
         self.step_number += 1
         return norm
