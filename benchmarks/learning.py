@@ -41,13 +41,13 @@ def torch_model(config, weights):
     import torch
     from torch_electra import TorchElectra
 
+    from electra_tf.conversion.models import pretrained
     from electra_tf.conversion.torch_tensors import to_torch
-    from electra_tf.conversion.translation import tower_weights
 
     fields = [{**c.to_dict(), "attn_implementation": "eager"} for c in (config.generator, config.discriminator)]
     model = TorchElectra(*fields, gathered=True, disc_weight=config.disc_weight)
     for tower, part in (("generator", model.generator), ("discriminator", model.discriminator)):
-        tensors = to_torch(tower_weights(weights, tower), tower, getattr(config, tower))
+        tensors = to_torch(pretrained(tower, getattr(config, tower), weights))
         state = {name: torch.tensor(array) for name, array in tensors.items()}
         missing, unexpected = part.load_state_dict(state, strict=False)
         assert not unexpected and not [n for n in missing if "generator_lm_head" not in n], (missing, unexpected)
@@ -164,7 +164,8 @@ def run_peer(data, steps, seed):
         if number % recipe.eval_every == 0:
             for tower, part in (("discriminator", peer.discriminator), ("generator", peer.generator)):
                 tensors = {name: t.detach().numpy() for name, t in part.state_dict().items()}
-                for name, array in from_torch(tensors, tower, getattr(config, tower), "peer").items():
+                tower_config = getattr(config, tower)
+                for name, array in from_torch(tensors, tower_config.to_dict(), tower_config).weights.items():
                     if name in variables:
                         variables[name].assign(array)
             curve.append({"step": number, **evaluation()})

@@ -11,6 +11,7 @@ _HOME = {
     "Encoder": "models.encoder",
     "EncoderConfig": "models.config",
     "load_model": "models.encoder",
+    "convert": "conversion.convert",
     "preset": "models.presets",
     "Tokenizer": "text.tokenizer",
     "train_vocabulary": "text.vocabulary",

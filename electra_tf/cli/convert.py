@@ -1,76 +1,122 @@
 """`electra-tf convert`: a checkpoint in another format."""
 
+import json
 from pathlib import Path
 
 from absl import flags
 
-from electra_tf.errors import CheckpointError
+from electra_tf.errors import CheckpointError, ConfigError
 
-DESCRIPTION = "Writes a checkpoint in another format: each tower as a folder that transformers opens, or both as TF-V1."
+DESCRIPTION = "Writes a checkpoint in another format, each model as one that transformers or Keras opens, or as TF-V1."
 EXAMPLE = """
-electra-tf convert --input runs/tiny --tower both --to safetensors --output hf
+electra-tf convert --input runs/tiny --tower both --to safetensors --output hf --verify
 electra-tf convert --input runs/tiny --to tf1 --output tf1
 electra-tf convert --input tf1/model.ckpt --to h5 --output hf-for-transformers-4
+electra-tf convert --input hf/discriminator --generator hf/generator --to tf1 --output tf1
+electra-tf convert --input finetuned/model.ckpt --task mnli --to keras --output mnli.keras
 """
+
+# Where rounding leaves a model and its copy, relative to the largest logit or 1.
+_TOLERANCE = 1e-5
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("input", None, "A run directory, a Hugging Face folder or a TF-V1 checkpoint.")
-    flags.DEFINE_enum("tower", "discriminator", ["discriminator", "generator", "both"], "Which tower; tf1 holds both.")
+    flags.DEFINE_string("input", None, "A run directory, a Hugging Face folder, a TF-V1 checkpoint or a .keras file.")
+    flags.DEFINE_string(
+        "generator", None, "A second checkpoint, whose generator joins the input's discriminator in TF-V1."
+    )
+    flags.DEFINE_enum(
+        "tower",
+        None,
+        ["discriminator", "generator", "both"],
+        "Which tower; by default all for tf1, else the discriminator where there is one.",
+    )
+    flags.DEFINE_string("class", None, "transformers' class to take the model for, such as AlbertForMultipleChoice.")
+    flags.DEFINE_string("task", None, "The task of a fine-tuned TF-V1 ELECTRA, to read or to write.")
+    flags.DEFINE_string(
+        "config", None, "JSON file with what a TF-V1 checkpoint does not tell, such as attention heads."
+    )
     flags.DEFINE_enum(
         "to",
         "safetensors",
-        ["safetensors", "bin", "h5", "tf1"],
-        "A Hugging Face folder with model.safetensors, pytorch_model.bin or tf_model.h5; or a folder with TF-V1's "
-        "model.ckpt, Adam's slots and the step in it if there are any.",
+        ["safetensors", "bin", "h5", "keras", "tf1"],
+        "A Hugging Face folder with model.safetensors, pytorch_model.bin or tf_model.h5; a .keras file; or a folder "
+        "with TF-V1's model.ckpt, Adam's slots and the step in it if there are any.",
     )
-    flags.DEFINE_string("output", None, "The folder; with --tower=both, discriminator/ and generator/ in it.")
+    flags.DEFINE_string("output", None, "The folder or file; with --tower=both, one of each name in that folder.")
     flags.DEFINE_string("vocab", None, "Tokenizer folder or vocab.txt; by default the one beside the model.")
-    flags.DEFINE_enum("dtype", "float32", ["float32", "float16", "bfloat16"], "Of the numbers, but for tf1.")
+    flags.DEFINE_integer("vocab_size", None, "Cut a padded vocabulary back to so many rows.", lower_bound=1)
+    flags.DEFINE_enum(
+        "dtype", "float32", ["float32", "float16", "bfloat16"], "Of the numbers, in Hugging Face folders."
+    )
     flags.DEFINE_float("shard_gigabytes", 5.0, "Safetensors larger than this come in several files.", lower_bound=1e-6)
+    flags.DEFINE_enum(
+        "keep_tied", None, ["embeddings", "head"], "Which to keep where a head's tied copy of the embeddings differs."
+    )
+    flags.DEFINE_enum("sharing", "all", ["all", "none"], "Of the embeddings of --input and --generator.")
+    flags.DEFINE_boolean("verify", False, "Run input and output on the same tokens, and print the largest difference.")
     flags.mark_flags_as_required(["input", "output"])
 
 
-def run(values) -> None:
-    if values.to == "tf1":
-        print(export_tf1(values.input, values.output))
-        return
-    both = values.tower == "both"
-    for tower in ("discriminator", "generator") if both else (values.tower,):
-        folder = Path(values.output) / tower if both else Path(values.output)
-        form = {"form": values.to, "dtype": values.dtype, "shard_bytes": int(values.shard_gigabytes * 1e9)}
-        export(values.input, folder, tower, values.vocab, **form)
-        print(folder)
+def run(values) -> int:
+    from electra_tf.conversion.convert import convert
+
+    reading = {
+        "settings": _settings(values.config),
+        "model_class": values["class"].value,
+        "task": values.task,
+        "keep_tied": values.keep_tied,
+    }
+    written = convert(
+        values.input,
+        values.output,
+        values.to,
+        tower=values.tower,
+        generator=values.generator,
+        vocab=values.vocab,
+        vocab_size=values.vocab_size,
+        dtype=values.dtype,
+        shard_bytes=int(values.shard_gigabytes * 1e9),
+        sharing=values.sharing,
+        **reading,
+    )
+    for path in written:
+        print(path)
+    return 0 if not values.verify or _verified(values, written, reading) else 1
 
 
-def export(checkpoint, folder, tower: str, vocab=None, **form) -> None:
-    """Writes one tower of `checkpoint` to `folder`, with its tokenizer, and a model card where it is a run of ours.
-
-    `form` is passed on to `write_folder`.
-    """
-    from electra_tf.conversion import load_tower
-    from electra_tf.conversion.run_directory import RUN
-    from electra_tf.conversion.transformers_folder import write_folder
-    from electra_tf.training.report import model_card
-
-    loaded = load_tower(checkpoint, tower)
-    card = model_card(checkpoint, tower) if (Path(checkpoint) / RUN).is_file() else None
-    write_folder(folder, tower, loaded.config, loaded.weights, vocab or loaded.tokenizer, card, **form)
+def _settings(path):
+    if path is None:
+        return None
+    try:
+        settings = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the configuration cannot be read: {error}", where=path, expected="a JSON file") from error
+    if not isinstance(settings, dict):
+        raise ConfigError("the configuration is no JSON object", where=path, expected="fields of a configuration")
+    return settings
 
 
-def export_tf1(checkpoint, folder) -> Path:
-    """Writes both towers of a run or a TF-V1 checkpoint as Google's code would. Returns the prefix."""
-    from electra_tf.conversion import recognise
-    from electra_tf.conversion.run_directory import read_run
-    from electra_tf.conversion.tf1 import read_tf1, write_tf1
+def _verified(values, written, reading) -> bool:
+    """Prints how far each output is from its source; true when all are within rounding of the type they are kept in."""
+    from electra_tf.conversion.convert import verify
 
-    readers = {"run_directory": read_run, "tf1": read_tf1}
-    kind = recognise(checkpoint)
-    if kind not in readers:
-        raise CheckpointError(
-            f"this is a {kind.replace('_', ' ')}, and holds one tower at most",
-            where=checkpoint,
-            expected="a run directory or a TF-V1 checkpoint: TF-V1 holds both towers",
+    pairs = [(values.input, "discriminator"), (values.generator, "generator")] if values.generator else []
+    if not pairs and values.tower == "both":
+        pairs = [(values.input, tower) for tower in ("discriminator", "generator")]
+    good, tolerance = True, {"float32": _TOLERANCE, "float16": 1e-2, "bfloat16": 5e-2}[values.dtype]
+    for (source, tower), path in zip(
+        pairs or [(values.input, values.tower)], written * max(1, len(pairs)), strict=False
+    ):
+        try:
+            found = verify(source, path, tower, **reading)
+        except CheckpointError as error:
+            print(f"not verified, since one side cannot be run here: {error}")
+            return False
+        within = found["difference"] <= tolerance * max(1.0, found["largest"])
+        good &= within
+        print(
+            f"verified by {found['engine']}: {path} differs by at most {found['difference']:.2e}, where the largest "
+            f"output is {found['largest']:.3g}{'' if within else ', which is too much'}"
         )
-    source = readers[kind](checkpoint)
-    return write_tf1(folder, source.weights, source.slots_m, source.slots_v, source.step)
+    return good

@@ -66,14 +66,18 @@ def data_set(path: Path) -> dict:
 
 def transformers_folder(path: Path) -> dict:
     """Facts of a Hugging Face folder, from its configuration and the header of its weights."""
-    from electra_tf.conversion.torch_tensors import tower_of
+    from electra_tf.conversion.names import MODEL_CLASSES
+    from electra_tf.conversion.torch_tensors import class_of
     from electra_tf.conversion.transformers_folder import read_config_fields, read_shapes, weights_file
 
     config, weights = read_config_fields(path), weights_file(path)
     shapes = read_shapes(weights)
+    name = class_of(shapes, config, weights)
     return {
         "kind": "Hugging Face folder",
-        "tower": tower_of(shapes, weights),
+        "class": name,
+        "tower": MODEL_CLASSES[name].tower,
+        "heads": list(MODEL_CLASSES[name].heads),
         "parameters": sum(prod(shape) for _, shape in shapes.values()),
         "dtype": sorted({dtype for dtype, _ in shapes.values()}),
         "weights": weights.name,
@@ -84,9 +88,10 @@ def transformers_folder(path: Path) -> dict:
 
 def tf1(path: Path) -> dict:
     """Facts of a TF-V1 checkpoint, from its index and its step."""
-    from electra_tf.conversion.names import joint_tensors
-    from electra_tf.conversion.tf1 import find_prefix, is_weight, layout, read_shapes, read_step
+    from electra_tf.conversion.layout import layout
+    from electra_tf.conversion.tf1 import find_prefix, is_weight, read_shapes, read_step
     from electra_tf.conversion.tf1_albert import heads_of, is_albert
+    from electra_tf.conversion.tf1_tasks import kind_of, tasks_of
 
     prefix, shapes = find_prefix(path), read_shapes(path)
     if is_albert(path):
@@ -100,17 +105,18 @@ def tf1(path: Path) -> dict:
             "tensors": {name: str(list(shape)) for name, shape in shapes.items() if is_weight(name)},
         }
     weights = {name: shape for name, shape in shapes.items() if is_weight(name)}
-    discriminator, generator, sharing = layout(weights, "tf1", prefix)
-    tensors = joint_tensors(discriminator, generator, sharing)
+    found = layout(weights, "tf1", prefix)
     return {
         "kind": "TF-V1 checkpoint",
         "prefix": str(prefix),
         "step": read_step(prefix),
-        "parameters": _parameters({tensor.ours: tensor.shape("ours") for tensor in tensors}),
-        "embedding sharing": sharing,
+        "parameters": _parameters({tensor.ours: tensor.shape("ours") for tensor in found.tensors()}),
+        "embedding sharing": found.sharing,
+        "heads": sorted({head for heads in found.heads.values() for head in heads}),
+        "tasks": {task: kind_of(weights, task, prefix) for task in tasks_of(weights)},
         "Adam slots": any(name.endswith("/adam_m") for name in shapes),
-        "discriminator": discriminator,
-        "generator": generator,
+        **{tower: found.fields(tower) for tower in ("discriminator", "generator")},
+        **found.towers,
     }
 
 

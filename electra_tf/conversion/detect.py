@@ -15,7 +15,7 @@ _FOLDERS = {
 
 
 def recognise(path) -> str:
-    """`run_directory`, `data_set`, `transformers_folder`, `tf1` or `vocabulary`.
+    """`run_directory`, `data_set`, `transformers_folder`, `tf1`, `keras` or `vocabulary`.
 
     Raises: `InputError` saying what was looked for.
     """
@@ -31,6 +31,8 @@ def recognise(path) -> str:
         found = "nothing in the folder can be opened here"
     elif path.with_name(f"{path.name}.index").is_file() or (path.suffix == ".index" and path.is_file()):
         return "tf1"
+    elif path.suffix == ".keras" and path.is_file():
+        return "keras"
     elif path.name == "vocab.txt" and path.is_file():
         return "vocabulary"
     else:
@@ -39,6 +41,6 @@ def recognise(path) -> str:
         found,
         where=path,
         expected="a run directory (run.json), a data set (manifest.json), a Hugging Face folder "
-        f"({CONFIG} and {WEIGHTS}), a TF-V1 checkpoint (PREFIX.index) or a vocabulary (vocab.txt)",
+        f"({CONFIG} and {WEIGHTS}), a TF-V1 checkpoint (PREFIX.index), a .keras file or a vocabulary (vocab.txt)",
         remedy="check the path; the model of a hub must have been downloaded",
     )

@@ -19,6 +19,7 @@ _PARTS = ("query", "key", "value")
 # A row: kind, axes, and the name in each world. {part} stands for query, key and value.
 _AXES = {"V": "vocab_size", "E": "embedding_size", "P": "max_position_embeddings", "S": "type_vocab_size"}
 _AXES |= {"H": "hidden_size", "I": "intermediate_size", "N": "num_labels", "1": 1, "2": 2}
+_AXES |= {"D": "both_towers_size"}  # of a two-tower generator: twice its hidden size
 
 # The tensors of a row of each kind: endings of their names in each world, and how many of the axes they have. A row
 # without a name in a world cannot be held there.
@@ -91,6 +92,8 @@ ELECTRA = Architecture(
     towers={
         "discriminator": ("discriminator", "electra", "electra"),
         "generator": ("generator", "generator", "electra"),
+        "generator_ltr": ("generator_ltr", "generator_ltr", None),
+        "generator_rtl": ("generator_rtl", "generator_rtl", None),
     },
     encoder=(
         *_EMBEDDINGS,
@@ -124,7 +127,13 @@ ELECTRA = Architecture(
                 "generator_lm_head.bias",
             ),
         ),
-        # Google's classifier is one dense layer, below task_specific/: not among these.
+        # Of a generator that reads from left to right and from right to left.
+        "cloze": (
+            ("dense", "DE", "cloze/dense", "cloze_predictions/dense", None),
+            ("norm", "E", "cloze/norm", "cloze_predictions/LayerNorm", None),
+            ("vector", "V", "cloze/output_bias", "cloze_predictions/output_bias", None),
+        ),
+        # Google's heads of fine-tuned models are not among these: see `tf1_tasks`.
         "sequence_classifier": (
             ("dense", "HH", "classifier/dense", None, "classifier.dense"),
             ("dense", "HN", "classifier/output", None, "classifier.out_proj"),
@@ -186,8 +195,9 @@ ALBERT = Architecture(
 
 ARCHITECTURES = {"electra": ELECTRA, "albert": ALBERT}
 
-# What pre-training puts on each tower.
+# What pre-training puts on each tower. The two towers of a cloze generator have their head in common.
 PRETRAINING_HEADS = {"discriminator": ("replaced_token",), "generator": ("masked_lm",)}
+PRETRAINING_HEADS |= {"generator_ltr": ("cloze",), "generator_rtl": ()}
 
 
 class ModelClass(NamedTuple):
@@ -232,11 +242,16 @@ class Tensor(NamedTuple):
     def names(self, world: str) -> tuple[str, ...]:
         return (self.ours,) if world == "ours" else getattr(self, world)
 
+    @property
+    def parts(self) -> int:
+        """How many tensors the weight is elsewhere: three for query, key and value."""
+        return max(1, len(self.tf1), len(self.torch))
+
     def shape(self, world: str) -> tuple[int, ...]:
         """The shape of each of its tensors in `world`."""
         *rows, columns = self.axes
         if world == "ours":
-            return (*rows, columns * len(self.torch))
+            return (*rows, columns * self.parts)
         return (columns, *rows) if world in self.turned else self.axes
 
 
@@ -245,14 +260,21 @@ def tower_tensors(fields: Mapping, tower: str) -> list[Tensor]:
     return model_tensors(fields, tower, PRETRAINING_HEADS[tower])
 
 
-def model_tensors(fields: Mapping, tower: str, heads: Iterable[str]) -> list[Tensor]:
-    """Every weight of a tower and some heads; `fields` as in `tower_tensors`, and `num_labels` if a head has it."""
+def model_tensors(fields: Mapping, tower: str, heads: Iterable[str], scope: str | None = None) -> list[Tensor]:
+    """Every weight of a tower and some heads.
+
+    Args:
+        fields: as in `tower_tensors`, and `num_labels` if a head has it.
+        tower, heads: keys of the `Architecture`.
+        scope: what TF-V1 calls the tower where that is not the tower's own name.
+    """
     inner = fields["inner_group_num"]
+    fields = {"both_towers_size": 2 * fields["hidden_size"], **fields}
     blocks = fields["num_hidden_groups"] * inner
     same_width = fields["embedding_size"] == fields["hidden_size"]
     return [
         tensor._replace(axes=tuple(axis if isinstance(axis, int) else fields[axis] for axis in tensor.axes))
-        for tensor in templates(ARCHITECTURES[fields["model_type"]], tower, blocks, inner, heads)
+        for tensor in templates(ARCHITECTURES[fields["model_type"]], tower, blocks, inner, heads, scope)
         if not (same_width and "/projection/" in tensor.ours)
     ]
 
@@ -273,19 +295,25 @@ def joint_tensors(discriminator: Mapping, generator: Mapping | None, sharing: st
 
 
 def templates(
-    architecture: Architecture, tower: str, blocks: int, inner: int = 1, heads: Iterable[str] | None = None
+    architecture: Architecture,
+    tower: str,
+    blocks: int,
+    inner: int = 1,
+    heads: Iterable[str] | None = None,
+    scope: str | None = None,
 ) -> Iterator[Tensor]:
     """Every weight a tower of so many blocks can have, `inner` of them a group; axes are field names.
 
-    `heads` are by default those of pre-training.
+    `heads` are by default those of pre-training; `scope` as in `model_tensors`.
     """
-    prefixes = [name + sep for name, sep in zip(architecture.towers[tower], _SEPARATORS, strict=True)]
+    ours, tf1, torch = architecture.towers[tower]
+    prefixes = [name and name + sep for name, sep in zip((ours, scope or tf1, torch), _SEPARATORS, strict=True)]
     for row in architecture.encoder:
         yield from _tensors(row, prefixes)
     for block in range(blocks):
         numbers = {"block": block, "group": block // inner, "inner": block % inner}
         below = zip(prefixes, architecture.block, _SEPARATORS, strict=True)
-        below = [prefix + name.format(**numbers) + sep for prefix, name, sep in below]
+        below = [prefix and prefix + name.format(**numbers) + sep for prefix, name, sep in below]
         for row in architecture.block_rows:
             yield from _tensors(row, below)
     for head in PRETRAINING_HEADS[tower] if heads is None else heads:
@@ -298,9 +326,9 @@ def _tensors(row, prefixes):
     axes = tuple(_AXES[axis] for axis in axes)
     for *endings, rank in _KINDS[kind]:
         ours, tf1, torch = (
-            None if name is None else prefix + name + ending
+            None if name is None or prefix is None else prefix + name + ending
             for prefix, name, ending in zip(prefixes, names, endings, strict=True)
         )
-        parts = _PARTS if "{part}" in torch else ("",)
+        parts = _PARTS if any("{part}" in name for name in names if name) else ("",)
         foreign = (tuple(name.format(part=part) for part in parts) if name else () for name in (tf1, torch))
         yield Tensor(ours, *foreign, axes[-rank:], _TURNED.get(kind, ()) if ours.endswith("/kernel") else ())

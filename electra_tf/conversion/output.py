@@ -42,6 +42,26 @@ def whole_folder(folder, is_known: Callable[[str], bool], megabytes: float) -> I
         shutil.rmtree(aside, ignore_errors=True)
 
 
+@contextmanager
+def whole_file(path, megabytes: float) -> Iterator[Path]:
+    """A new file to write, which becomes `path` when the body ends without an error. Raises: `OutputError`."""
+    path = Path(path)
+    aside = path.with_name(f".new{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        os.replace(aside, path)
+    except OSError as error:
+        raise OutputError(
+            f"the file cannot be written: {error.strerror or error}",
+            where=path,
+            expected=f"{megabytes:.0f} MB of free space there",
+            remedy="choose a place that can be written to, on a disk with space",
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 def write_text(path, text: str) -> None:
     """A text file that has reached the disk."""
     with open(path, "w", encoding="utf-8", newline="\n") as file:

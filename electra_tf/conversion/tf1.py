@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from electra_tf.conversion.names import Tensor, joint_tensors
+from electra_tf.conversion.layout import Layout, layout
+from electra_tf.conversion.names import Tensor
 from electra_tf.conversion.output import whole_folder, write_text
-from electra_tf.conversion.translation import derive_fields, translate
+from electra_tf.conversion.translation import translate
 from electra_tf.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -21,12 +22,6 @@ _FILES = (f"{PREFIX}.index", f"{PREFIX}.data-00000-of-00001", "checkpoint")
 _SLOTS = ("/adam_m", "/adam_v")
 # Variables of the originals' optimizers and graphs that are no weights.
 _IGNORED = re.compile(r"global_step|temperature|AdamWeightDecayOptimizer.*|.*/(adam|lamb)_[mv]")
-# What else their code writes, by variables that nothing else has.
-_OTHERS = {
-    r"generator_(ltr|rtl)/": "a two-tower generator (or Electric)",
-    r"task_specific/": "a fine-tuned model",
-    r"(module/)?bert/": "a BERT or ALBERT",
-}
 
 
 @dataclass(frozen=True)
@@ -37,17 +32,23 @@ class Tf1Checkpoint:
         weights: every weight.
         slots_m, slots_v: Adam's moments by the names of their weights; empty where the file has none.
         step: `global_step`, or None.
-        discriminator, generator: configurations; generator None: the model sampled uniformly, without one.
-        sharing: `all` (the original's default) or `none` of the embeddings.
+        discriminator: its configuration; None: a masked-LM run left its encoder, a generator, alone.
+        generator: its configuration; None: the model sampled uniformly, by two towers, or is fine-tuned.
+        layout: towers, heads and what is shared, as the tensors tell.
     """
 
     weights: dict[str, np.ndarray]
     slots_m: dict[str, np.ndarray]
     slots_v: dict[str, np.ndarray]
     step: int | None
-    discriminator: "EncoderConfig"
+    discriminator: "EncoderConfig | None"
     generator: "EncoderConfig | None"
-    sharing: str
+    layout: Layout
+
+    @property
+    def sharing(self) -> str:
+        """What of the embeddings is shared, see `Layout`."""
+        return self.layout.sharing
 
 
 def read_tf1(path, discriminator: Mapping | None = None, generator: Mapping | None = None) -> Tf1Checkpoint:
@@ -59,30 +60,34 @@ def read_tf1(path, discriminator: Mapping | None = None, generator: Mapping | No
             them heads are `max(1, hidden_size // 64)`, as the original sets them, and the rest is default.
 
     Raises: `CheckpointError` for files that are damaged, tensors that do not fit, fields that contradict
-    them, and other models of that code.
+    them, and models of other code.
     """
     prefix = find_prefix(path)
     tensors = read_variables(prefix)
     weights = {name: array for name, array in tensors.items() if is_weight(name)}
-    fields, generator_fields, sharing = layout({name: array.shape for name, array in weights.items()}, "tf1", prefix)
-    table = joint_tensors(fields, generator_fields, sharing)
+    found = layout({name: array.shape for name, array in weights.items()}, "tf1", prefix)
+    table = found.tensors()
     slots = [
         {name.removesuffix(kind): array for name, array in tensors.items() if name.endswith(kind)} for kind in _SLOTS
     ]
+    # The original makes no slots for a weight without a gradient; one slot alone is an error.
+    moved = [tensor for tensor in table if any(name in slot for slot in slots for name in tensor.tf1)]
     step = tensors.get("global_step")
     return Tf1Checkpoint(
         translate(weights, table, "tf1", "ours", prefix),
-        *(translate(slot, table, "tf1", "ours", prefix) if slot else {} for slot in slots),
+        *(translate(slot, moved, "tf1", "ours", prefix) for slot in slots),
         None if step is None else int(step),
-        _config(fields, discriminator, prefix),
-        None if generator_fields is None else _config(generator_fields, generator, prefix),
-        sharing,
+        *(
+            _config(found.fields(tower), settings, prefix) if found.fields(tower) else None
+            for tower, settings in (("discriminator", discriminator), ("generator", generator))
+        ),
+        found,
     )
 
 
 def from_tf1(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Our weights from the original's, or slots by the names of their weights. Raises as `read_tf1`."""
-    return translate(tensors, _table(tensors, "tf1"), "tf1", "ours")
+    return translate(tensors, _layout(tensors, "tf1").tensors(), "tf1", "ours")
 
 
 def to_tf1(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -91,7 +96,7 @@ def to_tf1(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     Raises: `CheckpointError` for tensors that do not fit, and for towers that share the word table alone,
     which the original has no names for.
     """
-    return translate(weights, _table(weights, "ours"), "ours", "tf1")
+    return translate(weights, _layout(weights, "ours").tensors(), "ours", "tf1")
 
 
 def write_tf1(
@@ -113,15 +118,23 @@ def write_tf1(
 
     Raises: `CheckpointError` for tensors that do not fit, `OutputError` when the folder cannot be written.
     """
+
+    table = _layout(weights, "ours").tensors()
+    return save_variables(folder, table, weights, slots_m, slots_v, step)
+
+
+def save_variables(folder, table: list[Tensor], weights, slots_m=None, slots_v=None, step=None, beside=None) -> Path:
+    """As `write_tf1`, for a model with the tensors of `table`; `beside`: texts of further files, by name."""
     import tensorflow as tf
 
-    tensors = to_tf1(weights)
-    for kind, slots in zip(_SLOTS, (slots_m, slots_v), strict=True):
-        tensors |= {name + kind: array for name, array in to_tf1(slots).items()} if slots else {}
+    tensors = translate(weights, table, "ours", "tf1", folder)
+    for kind, slots in zip(_SLOTS, (slots_m or {}, slots_v or {}), strict=True):
+        moved = translate(slots, [tensor for tensor in table if tensor.ours in slots], "ours", "tf1", folder)
+        tensors |= {name + kind: array for name, array in moved.items()}
     if step is not None:
         tensors["global_step"] = np.int64(step)
-    names = sorted(tensors)
-    with whole_folder(folder, _FILES.__contains__, sum(array.nbytes for array in tensors.values()) / 1e6) as aside:
+    names, known = sorted(tensors), {*_FILES, *(beside or {})}
+    with whole_folder(folder, known.__contains__, sum(array.nbytes for array in tensors.values()) / 1e6) as aside:
         try:
             tf.raw_ops.SaveV2(
                 prefix=str(aside / PREFIX),
@@ -132,49 +145,13 @@ def write_tf1(
         except tf.errors.OpError as error:
             raise OSError(str(error).splitlines()[0]) from error
         pointer = f'model_checkpoint_path: "{PREFIX}"\nall_model_checkpoint_paths: "{PREFIX}"\n'
-        write_text(aside / "checkpoint", pointer)
+        for name, text in {"checkpoint": pointer, **(beside or {})}.items():
+            write_text(aside / name, text)
     return Path(folder) / PREFIX
 
 
-def _table(tensors, world) -> list[Tensor]:
-    return joint_tensors(*layout({name: array.shape for name, array in tensors.items()}, world))
-
-
-def layout(shapes: Mapping[str, tuple], world: str, where=None) -> tuple[dict, dict | None, str]:
-    """(discriminator's fields, generator's or None, sharing) of a model with tensors of such shapes.
-
-    Raises: `CheckpointError` where these are not the tensors of a discriminator with or without a generator.
-    """
-    for pattern, kind in _OTHERS.items():
-        if any(re.match(pattern, name) for name in shapes):
-            raise _other(kind, where)
-    has_generator = any(name.startswith("generator/") for name in shapes)
-    if not has_generator and any(re.match("generator_predictions/|masked_lm/", name) for name in shapes):
-        raise _other("one encoder with a masked-LM head, or that generates and discriminates", where)
-    discriminator = derive_fields(shapes, "discriminator", world, where=where)
-    if not has_generator:
-        return discriminator, None, "none"
-    if any(name.startswith("generator/embeddings/") for name in shapes):
-        known, sharing = {}, "none"
-        if world == "ours" and "generator/embeddings/word/embeddings" not in shapes:
-            raise CheckpointError(
-                "the towers share the word table alone",
-                where=where,
-                expected="embeddings shared whole or not at all: TF-V1 has no names for the rest",
-                remedy="export each tower as a Hugging Face folder",
-            )
-    else:
-        shared = ("vocab_size", "embedding_size", "max_position_embeddings", "type_vocab_size")
-        known, sharing = {field: discriminator[field] for field in shared}, "all"
-    return discriminator, derive_fields(shapes, "generator", world, known, where), sharing
-
-
-def _other(kind, where):
-    return CheckpointError(
-        f"the checkpoint holds {kind}",
-        where=where,
-        expected="ELECTRA's discriminator (electra/...), with a generator of its own (generator/...) or none",
-    )
+def _layout(tensors, world):
+    return layout({name: array.shape for name, array in tensors.items()}, world)
 
 
 def _config(fields, settings, where):

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from electra_tf.conversion.names import model_tensors
-from electra_tf.conversion.tf1 import find_prefix, is_weight, read_shapes, read_variables
+from electra_tf.conversion.models import LoadedModel, class_with
+from electra_tf.conversion.names import MODEL_CLASSES, model_tensors
+from electra_tf.conversion.tf1 import find_prefix, is_weight, read_shapes, read_variables, save_variables
+from electra_tf.conversion.torch_tensors import check_groups
 from electra_tf.conversion.translation import translate
-from electra_tf.errors import CheckpointError
+from electra_tf.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from electra_tf.models.config import EncoderConfig
@@ -28,6 +30,7 @@ _HEADS = {
     "cls/seq_relationship/output_bias": "sentence_order",
     "cls/squad/output_bias": "question_answering",
     "output_bias": "sequence_classifier",
+    "discriminator_predictions/dense/kernel": "replaced_token",  # of ours
 }
 _STRANGERS = {
     r"bert/encoder/layer_shared/": "an ALBERT of brightmart's: another network, whose layers hold other operations",
@@ -36,6 +39,9 @@ _STRANGERS = {
 }
 # What Google's code computes for a name in its configuration. Its gelu is the tanh form.
 _ACTIVATIONS = {"gelu": "gelu_new"}
+_CONFIG_FIELDS = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_hidden_groups")
+_CONFIG_FIELDS += ("num_attention_heads", "intermediate_size", "inner_group_num", "hidden_act", "hidden_dropout_prob")
+_CONFIG_FIELDS += ("attention_probs_dropout_prob", "max_position_embeddings", "type_vocab_size", "initializer_range")
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,16 @@ class AlbertCheckpoint:
     heads: tuple[str, ...]
     num_labels: int
     step: int | None
+
+    def model(self) -> LoadedModel:
+        """As the class of transformers for its heads; a pooler that the class does not have is left out."""
+        name = class_with("albert", self.heads)
+        found = LoadedModel(name, self.config, self.weights, self.heads, self.num_labels)
+        weights = {_called(name, found.tower): array for name, array in self.weights.items()}
+        found = dataclasses.replace(found, weights=weights)
+        heads = MODEL_CLASSES[name].heads if set(MODEL_CLASSES[name].heads) <= set(self.heads) else self.heads
+        found = dataclasses.replace(found, heads=heads)
+        return dataclasses.replace(found, weights={t.ours: weights[t.ours] for t in found.table() if t.ours in weights})
 
 
 def is_albert(path) -> bool:
@@ -102,6 +118,44 @@ def read_albert(path, settings: Mapping | None = None, multiple_choice: bool = F
     )
 
 
+def _called(name, tower):
+    """A name of the table's for the tower `generator`, for another."""
+    return name.replace("generator/", f"{tower}/", 1) if name.startswith("generator/") else name
+
+
+def write_albert(folder, model: LoadedModel, slots_m=None, slots_v=None, step: int | None = None) -> Path:
+    """Writes a checkpoint as Google's code would, with `albert_config.json` beside it; whole or not at all.
+
+    Args:
+        folder: may exist if it holds nothing but such files, which are replaced.
+        model: an ALBERT. Without a pooler, which Google's code always makes, it starts one anew.
+        slots_m, slots_v: Adam's moments by the names of their weights, or none. step: `global_step`, or None.
+
+    Returns: the prefix, `folder/model.ckpt`.
+
+    Raises: `CheckpointError` for a head that Google's code has not, `ConfigError` for an activation that it has not,
+    and for groups that it divides otherwise; `OutputError` when the folder cannot be written.
+    """
+    check_groups(model.config, "tf1")
+    names = {ours: google for google, ours in _ACTIVATIONS.items()} | {n: n for n in ("relu", "tanh")}
+    if model.config.hidden_act not in names:
+        raise ConfigError(
+            f"hidden_act is {model.config.hidden_act!r}",
+            expected=f"one of {', '.join(names)}: Google's ALBERT computes its gelu as the tanh form",
+        )
+    config = model.config.to_dict() | {"hidden_act": names[model.config.hidden_act]}
+    config = {name: config[name] for name in _CONFIG_FIELDS}
+    table = model_tensors(dataclasses.asdict(model.config) | {"num_labels": model.num_labels}, "generator", model.heads)
+    given = [
+        {
+            f"generator/{n.removeprefix(model.tower + '/')}" if n.startswith(f"{model.tower}/") else n: array
+            for n, array in (arrays or {}).items()
+        }
+        for arrays in (model.weights, slots_m, slots_v)
+    ]
+    return save_variables(folder, table, *given, step, {CONFIG_FILES[0]: json.dumps(config, indent=2) + "\n"})
+
+
 def heads_of(names: Collection[str]) -> list[str]:
     """The heads that variables of such names belong to, a classifier of one unit taken for a regression's."""
     names = {name.removeprefix(_HUB_SCOPE) for name in names}
@@ -132,7 +186,9 @@ def _config(shapes, settings, prefix):
             where=prefix,
             remedy="give the configuration this checkpoint was trained with",
         )
-    return EncoderConfig.from_dict(fields | derived | {"model_type": "albert"})
+    config = EncoderConfig.from_dict(fields | derived | {"model_type": "albert"})
+    check_groups(config, "tf1")
+    return config
 
 
 def _beside(prefix):

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from electra_tf.conversion.names import (
-    ARCHITECTURES,
-    MODEL_CLASSES,
-    PRETRAINING_HEADS,
-    model_tensors,
-    tower_tensors,
-)
+from electra_tf.conversion.models import LoadedModel
+from electra_tf.conversion.names import ARCHITECTURES, MODEL_CLASSES
 from electra_tf.conversion.translation import translate
 from electra_tf.errors import CheckpointError, ConfigError
 
@@ -31,36 +26,73 @@ _IGNORED = re.compile(r"(.*\.)?embeddings\.(position_ids|token_type_ids)")
 # Layer norms of older versions.
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
-# The tower that a head belongs to, as tensors call it.
-_HEADS = {
-    "discriminator_predictions": "discriminator",
-    "generator_predictions": "generator",
-    "predictions": "generator",
-}
+# Of the head for replaced tokens, which stands beside an AlbertModel of ours.
+_HEAD_ROOTS = ("discriminator_predictions.",)
 
 
-def to_torch(weights: Mapping[str, np.ndarray], tower: str, config: "EncoderConfig") -> dict[str, np.ndarray]:
-    """transformers' tensors of one tower from ours, kernels as transposed views.
+def to_torch(model: "LoadedModel") -> dict[str, np.ndarray]:
+    """The state dictionary of transformers' class, kernels as transposed views.
 
-    Raises: `CheckpointError` for weights that do not fit, `ConfigError` for an ELECTRA generator whose
-    activation is not `gelu`: transformers uses that in its head whatever the configuration says.
+    Raises: `CheckpointError` for weights that do not fit, `ConfigError` for what transformers computes otherwise: an
+    ELECTRA generator's head whose activation is not `gelu`, groups of layers that it would divide differently.
     """
-    _check_activation(PRETRAINING_HEADS[tower], config)
-    tensors = translate(weights, tower_tensors(dataclasses.asdict(config), tower), "ours", "torch")
-    return tensors | _identity_projection(config)
+    _check_activation(model.heads, model.config)
+    check_groups(model.config, "torch")
+    tensors = translate(model.weights, model.table(), "ours", "torch") | _identity_projection(model.config)
+    base = f"{model.config.model_type}."
+    return tensors if _has_prefix(model) else {name.removeprefix(base): tensor for name, tensor in tensors.items()}
 
 
 def from_torch(
-    tensors: Mapping[str, np.ndarray], tower: str, config: "EncoderConfig", where=None
-) -> dict[str, np.ndarray]:
-    """Our weights of one tower from PyTorch's, the inverse of `to_torch`.
+    tensors: Mapping[str, np.ndarray],
+    fields: Mapping,
+    config: "EncoderConfig",
+    where=None,
+    keep_tied: str | None = None,
+) -> "LoadedModel":
+    """The model that PyTorch's tensors are, the inverse of `to_torch`.
 
     Buffers are ignored; a tensor that repeats another must equal it.
 
-    Raises: `CheckpointError` for tensors that do not fit.
+    Args:
+        tensors: by their names. fields: of `config.json`.
+        config: made of the fields.
+        where: the file, for errors.
+        keep_tied: which of two tied tensors that differ is meant: `embeddings`, or the `head`'s; None: an error.
+
+    Raises: `CheckpointError` for tensors that do not fit, `ConfigError` as `to_torch`.
     """
-    table = tower_tensors(dataclasses.asdict(config), tower)
-    return translate(_essential(tensors, config, where), table, "torch", "ours", where)
+    check_groups(config, "torch")
+    tensors = {_current_name(name): array for name, array in tensors.items() if not _IGNORED.fullmatch(name)}
+    name = class_of(tensors, fields, where)
+    base = f"{config.model_type}."
+    heads = MODEL_CLASSES[name].heads
+    if name.endswith("Model"):
+        known = (base, *_HEAD_ROOTS)
+        tensors = {n if n.startswith(known) else base + n: tensor for n, tensor in tensors.items()}
+        if "pooler" in heads and f"{base}pooler.weight" not in tensors:
+            heads = ("replaced_token",) if any(n.startswith(_HEAD_ROOTS) for n in tensors) else ()
+    labels = next((len(tensors[n]) for n in ("classifier.out_proj.bias", "classifier.bias") if n in tensors), 2)
+    model = LoadedModel(name, config, {}, heads, labels, fields=dict(fields))
+    tensors = _essential(tensors, config, where, keep_tied)
+    return dataclasses.replace(model, weights=translate(tensors, model.table(), "torch", "ours", where))
+
+
+def check_groups(config: "EncoderConfig", world: str) -> None:
+    """Raises `ConfigError` where a world gives some layer to another group than `layers.transformer` does.
+
+    Google computes `int(i / L * G)`, transformers `int(i / (L / G))`, both in floating point; for some pairs they round
+    to another group. No published model has such a pair.
+    """
+    layers, groups = config.num_hidden_layers, config.num_hidden_groups
+    theirs = {"tf1": lambda i: int(i / layers * groups), "torch": lambda i: int(i / (layers / groups))}[world]
+    wrong = [i for i in range(layers) if theirs(i) != i * groups // layers]
+    if config.model_type == "albert" and wrong:
+        raise ConfigError(
+            f"{layers} layers in {groups} groups: {'Google' if world == 'tf1' else 'transformers'} rounds the group of "
+            f"layer {wrong[0]} to {theirs(wrong[0])}, which is {wrong[0] * groups // layers}",
+            expected="a number of groups that both divide alike, such as a divisor of the number of layers",
+        )
 
 
 def _check_activation(heads, config):
@@ -71,12 +103,15 @@ def _check_activation(heads, config):
         )
 
 
-def _essential(tensors, config, where):
-    """The tensors without buffers and without those that repeat another, once they are seen to equal it."""
-    left = {_current_name(name): array for name, array in tensors.items() if not _IGNORED.fullmatch(name)}
+def _essential(tensors, config, where, keep_tied=None):
+    """The tensors without those that repeat another, once they are seen to equal it, or one of them is chosen."""
+    left = dict(tensors)
     for repeated, name in _TIED.items():
         if repeated in left:
-            _check_equal(left, repeated, left.setdefault(name, left[repeated]), name, where)
+            if keep_tied is None:
+                _check_equal(left, repeated, left.setdefault(name, left[repeated]), name, where)
+            elif keep_tied == "head":
+                left[name] = left[repeated]
             del left[repeated]
     for name, identity in _identity_projection(config).items():
         if name not in left:
@@ -84,34 +119,6 @@ def _essential(tensors, config, where):
         _check_equal(left, name, identity, "the identity, though embeddings are as wide as the encoder", where)
         del left[name]
     return left
-
-
-def class_to_torch(
-    weights: Mapping[str, np.ndarray], name: str, config: "EncoderConfig", num_labels: int = 2
-) -> dict[str, np.ndarray]:
-    """The state dictionary of transformers' class `name` (of `MODEL_CLASSES`) from our weights.
-
-    Raises: `CheckpointError` for weights that do not fit, `ConfigError` as `to_torch`.
-    """
-    kind = MODEL_CLASSES[name]
-    _check_activation(kind.heads, config)
-    table = model_tensors(dataclasses.asdict(config) | {"num_labels": num_labels}, kind.tower, kind.heads)
-    tensors = translate(weights, table, "ours", "torch") | _identity_projection(config)
-    base = f"{kind.model_type}."
-    return {n.removeprefix(base): t for n, t in tensors.items()} if not _has_prefix(name) else tensors
-
-
-def class_from_torch(
-    tensors: Mapping[str, np.ndarray], name: str, config: "EncoderConfig", where=None
-) -> tuple[dict[str, np.ndarray], int]:
-    """(our weights, number of labels) of the class `name`, the inverse of `class_to_torch`. Raises as `from_torch`."""
-    kind = MODEL_CLASSES[name]
-    if not _has_prefix(name):
-        base = f"{kind.model_type}."
-        tensors = {n if n.startswith(base) else base + n: tensor for n, tensor in tensors.items()}
-    labels = next((len(tensors[n]) for n in ("classifier.out_proj.bias", "classifier.bias") if n in tensors), 2)
-    table = model_tensors(dataclasses.asdict(config) | {"num_labels": labels}, kind.tower, kind.heads)
-    return translate(_essential(tensors, config, where), table, "torch", "ours", where), labels
 
 
 def class_of(names: Iterable[str], fields: Mapping, where=None) -> str:
@@ -134,6 +141,7 @@ def class_of(names: Iterable[str], fields: Mapping, where=None) -> str:
             return "AlbertForTokenClassification"
         return named if named == "AlbertForMultipleChoice" else "AlbertForSequenceClassification"
     known = {kind, "embeddings", "embeddings_project", "encoder", "pooler"}
+    known |= {"discriminator_predictions"} if kind == "albert" else set()
     if heads <= known:
         return f"{kind.capitalize()}Model"
     raise CheckpointError(
@@ -143,9 +151,9 @@ def class_of(names: Iterable[str], fields: Mapping, where=None) -> str:
     )
 
 
-def _has_prefix(name):
-    """Whether the tensors of a class name its base model; the base class itself does not."""
-    return not name.endswith("Model")
+def _has_prefix(model):
+    """Whether the tensors of a model name its base model; the base class by itself does not."""
+    return not model.name.endswith("Model") or "replaced_token" in model.heads
 
 
 # What only a class has among its tensors, heads or whole names; the first that fits is meant.
@@ -189,18 +197,5 @@ def _check_equal(tensors, name, expected, what, where):
         f"{name} is not equal to {what}: {difference}",
         where=where,
         expected="tied tensors",
-        remedy="a model with tensors of its own there cannot be held; save it with the tensors tied",
-    )
-
-
-def tower_of(names: Iterable[str], where=None) -> str:
-    """The tower whose head is among tensors of such names. Raises: `CheckpointError` where there is none."""
-    heads = sorted({name.split(".")[0] for name in names})
-    for head, tower in _HEADS.items():
-        if head in heads:
-            return tower
-    raise CheckpointError(
-        f"the model has no pre-training head, only {', '.join(heads)}",
-        where=where,
-        expected="ElectraForPreTraining, ElectraForMaskedLM or AlbertForMaskedLM",
+        remedy="say which is meant, where they should be tied: --keep_tied=embeddings, or head for the repeated one",
     )

@@ -1,24 +1,23 @@
-"""Hugging Face folders of one tower: `config.json`, weights, tokenizer files and a model card."""
+"""Hugging Face folders of one model: `config.json`, weights, tokenizer files and a model card."""
 
+import dataclasses
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from electra_tf.conversion.keras_h5 import read_h5, read_h5_shapes, write_h5
-from electra_tf.conversion.names import ARCHITECTURES
+from electra_tf.conversion.models import LoadedModel
+from electra_tf.conversion.names import ARCHITECTURES, MODEL_CLASSES
 from electra_tf.conversion.output import whole_folder, write_text
 from electra_tf.conversion.pytorch_bin import read_bin, read_bin_shapes, write_bin
 from electra_tf.conversion.safetensors import numpy_type, read_header, read_tensors, write_tensors
-from electra_tf.conversion.torch_tensors import from_torch, to_torch, tower_of
-from electra_tf.conversion.translation import tower_weights
+from electra_tf.conversion.torch_tensors import from_torch, to_torch
 from electra_tf.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
-    from electra_tf.models.config import EncoderConfig
     from electra_tf.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -33,21 +32,10 @@ WEIGHT_FILES = (
 FORMS = ("safetensors", "bin", "h5")
 _TOKENIZER = ("vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
-# The class of transformers that holds each tower. None holds an ALBERT with a head for replaced tokens: its
-# encoder is an AlbertModel (without weights for the pooler), whose loader leaves the head beside it alone.
-CLASSES = {
-    ("electra", "discriminator"): "ElectraForPreTraining",
-    ("electra", "generator"): "ElectraForMaskedLM",
-    ("albert", "discriminator"): "AlbertModel",
-    ("albert", "generator"): "AlbertForMaskedLM",
-}
-
 
 def write_folder(
     folder,
-    tower: str,
-    config: "EncoderConfig",
-    weights: Mapping[str, np.ndarray],
+    model: LoadedModel,
     tokenizer: "Tokenizer | str | Path | None" = None,
     model_card: str | None = None,
     form: str = "safetensors",
@@ -58,9 +46,7 @@ def write_folder(
 
     Args:
         folder: may exist if it holds nothing but such files, which are replaced.
-        tower: `discriminator` or `generator`.
-        config: of this tower.
-        weights: under our names, of both towers or of this one.
+        model: of any class.
         tokenizer: a `Tokenizer`, or the folder or file it is in; None: the folder gets none.
         model_card: text of README.md.
         form: `safetensors`, `bin` (needs PyTorch) or `h5` (what transformers 4's TensorFlow classes read).
@@ -71,23 +57,23 @@ def write_folder(
     otherwise, `OutputError` when the folder cannot be written or holds something else.
     """
     if tokenizer is not None:
-        config, tokenizer = _fit_tokenizer(config, tokenizer)
-    tensors = to_torch(tower_weights(weights, tower), tower, config)
-    tensors = _cast(tensors, form, dtype)
+        config, tokenizer = _fit_tokenizer(model.config, tokenizer)
+        model = dataclasses.replace(model, config=config)
+    tensors = _cast(to_torch(model), form, dtype)
     megabytes = sum(array.nbytes for array in tensors.values()) / 1e6
-    content = config_json(config, tower) | {"torch_dtype": dtype}
     with whole_folder(folder, _is_ours, megabytes) as aside:
         if form == "bin":
             write_bin(aside / "pytorch_model.bin", tensors)
         elif form == "h5":
-            write_h5(aside / "tf_model.h5", tensors, content["architectures"][0])
+            write_h5(aside / "tf_model.h5", tensors, model.name)
         else:
             _write_shards(aside, tensors, shard_bytes)
+        content = config_json(model) | {"torch_dtype": dtype}
         write_text(aside / CONFIG, json.dumps(content, indent=2, sort_keys=True) + "\n")
         if model_card is not None:
             write_text(aside / CARD, model_card)
         if tokenizer is not None:
-            tokenizer.save(aside, max_length=config.max_position_embeddings)
+            tokenizer.save(aside, max_length=model.config.max_position_embeddings)
 
 
 def _cast(tensors, form, dtype):
@@ -127,17 +113,31 @@ def _is_ours(name):
     return name in known or re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", name) is not None
 
 
-def read_folder(folder) -> "tuple[EncoderConfig, str, dict[str, np.ndarray]]":
-    """(configuration, tower, weights under our names, float32) of a folder with weights in any of `WEIGHT_FILES`.
+def read_folder(folder, keep_tied: str | None = None) -> LoadedModel:
+    """The model of a folder, of any class, with weights in any of `WEIGHT_FILES`, as float32.
 
-    Raises: `CheckpointError` for missing or damaged files and tensors that do not fit the configuration.
+    Args:
+        folder: as `from_pretrained` of transformers takes it.
+        keep_tied: see `from_torch`.
+
+    Raises: `CheckpointError` for missing or damaged files, a class that is not known, tensors that do not fit the
+    configuration.
     """
     from electra_tf.models.config import EncoderConfig
 
-    config, path = EncoderConfig.from_dict(read_config_fields(folder)), weights_file(folder)
-    tensors = read_weights(path)
-    tower = tower_of(tensors, path)
-    return config, tower, from_torch(tensors, tower, config, path)
+    folder = Path(folder)
+    fields, path = read_config_fields(folder), weights_file(folder)
+    model = from_torch(read_weights(path), fields, EncoderConfig.from_dict(fields), path, keep_tied)
+    said = (fields.get("architectures") or [model.name])[0]
+    if said in MODEL_CLASSES and said != model.name:
+        raise CheckpointError(
+            f"the configuration says {said}, the tensors are those of {model.name}",
+            where=folder,
+            expected="weights and configuration of one model",
+            remedy="correct `architectures` in config.json, or copy the weights that belong to it",
+        )
+    has_tokenizer = any((folder / file).is_file() for file in ("vocab.txt", "tokenizer.json"))
+    return dataclasses.replace(model, tokenizer=folder if has_tokenizer else None)
 
 
 def read_config_fields(folder) -> dict:
@@ -217,13 +217,18 @@ _SHAPES = {
 }
 
 
-def config_json(config: "EncoderConfig", tower: str) -> dict:
+def config_json(model: LoadedModel) -> dict:
     """The content of `config.json`."""
-    return config.to_dict() | {
-        "architectures": [CLASSES[config.model_type, tower]],
+    content = model.config.to_dict() | {
+        "architectures": [model.name],
         "position_embedding_type": "absolute",
         "tie_word_embeddings": True,
     }
+    if model.is_labelled:
+        names = model.fields.get("id2label") or {}
+        names = {str(number): names.get(str(number), f"LABEL_{number}") for number in range(model.num_labels)}
+        content |= {"id2label": names, "label2id": {name: int(number) for number, name in names.items()}}
+    return content
 
 
 def _fit_tokenizer(config, tokenizer):

@@ -1,6 +1,6 @@
 """Tensors from one world of names to another, strictly: each is used once, all that is wrong is listed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -74,20 +74,27 @@ def tower_weights(weights: Mapping[str, np.ndarray], tower: str) -> dict[str, np
 
 
 def derive_fields(
-    shapes: Mapping[str, tuple], tower: str, world: str, known: Mapping | None = None, where=None
+    shapes: Mapping[str, tuple],
+    tower: str,
+    world: str,
+    known: Mapping | None = None,
+    where=None,
+    heads: Iterable[str] | None = None,
+    scope: str | None = None,
 ) -> dict:
     """The sizes of an ELECTRA tower, as fields of its configuration, from the shapes of its tensors.
 
     Args:
         shapes: shapes by names in `world`; names that are not the tower's do not matter.
-        tower: `discriminator` or `generator`.
+        tower: a key of `names.ELECTRA.towers`.
         known: fields that the tensors of another tower tell.
         where: the file, for errors.
+        heads, scope: see `templates`.
 
     Raises: `CheckpointError` naming a tensor that would tell what cannot be told.
     """
     fields, telling, layers = {**(known or {}), 1: 1}, {}, 0
-    for tensor in templates(ELECTRA, tower, len(shapes)):
+    for tensor in templates(ELECTRA, tower, len(shapes), heads=heads, scope=scope):
         for name in tensor.names(world):
             for axis in tensor.axes:
                 telling.setdefault(axis, name)
@@ -97,7 +104,7 @@ def derive_fields(
                 layers = int(tensor.ours.split("/block_")[1].split("/")[0]) + 1
             if len(shapes[name]) == len(tensor.axes):
                 *rows, columns = shapes[name]
-                sizes = (*rows, columns // len(tensor.torch) if world == "ours" else columns)
+                sizes = (*rows, columns // tensor.parts if world == "ours" else columns)
                 fields = dict(zip(tensor.axes, sizes, strict=True)) | fields
     for axis, name in telling.items():
         if axis not in fields:
@@ -106,6 +113,6 @@ def derive_fields(
                 where=where,
                 expected="an ELECTRA checkpoint with its encoder",
             )
-    sizes = {axis: fields[axis] for axis in telling if isinstance(axis, str)}
+    sizes = {axis: fields[axis] for axis in telling if isinstance(axis, str) and axis != "both_towers_size"}
     layers = {"num_hidden_layers": layers, "num_hidden_groups": layers, "inner_group_num": 1}
     return {"model_type": "electra", **sizes, **layers}

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+from electra_tf.conversion.models import class_with
+from electra_tf.conversion.names import PRETRAINING_HEADS
 from electra_tf.conversion.run_directory import RUN
-from electra_tf.conversion.transformers_folder import CLASSES
 from electra_tf.training.progress import METRICS, read_metrics
 
 
@@ -55,7 +56,7 @@ def model_card(model_dir, tower: str) -> str:
     lines = read_metrics(Path(model_dir) / METRICS)
     evaluation = next((line for line in reversed(lines) if line["kind"] == "eval"), {})
     config, recipe = run["model"][tower], run["recipe"]
-    holder = CLASSES[config["model_type"], tower]
+    holder = class_with(config["model_type"], PRETRAINING_HEADS[tower])
     metrics = {name: value for name, value in evaluation.items() if name not in ("step", "kind", "wall")}
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items())
     return f"""---

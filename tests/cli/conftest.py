@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 
 from electra_tf.cli.main import main
-from electra_tf.conversion import write_folder
+from electra_tf.conversion import pretrained, write_folder
 from electra_tf.conversion.names import joint_tensors
 from electra_tf.conversion.run_directory import WEIGHTS, write_checkpoint
 from electra_tf.models import EncoderConfig
@@ -85,8 +85,8 @@ def folders(towers, tmp_path_factory):
     """A folder with the Hugging Face folders `generator` and `discriminator`, and the run directory `run`."""
     root = tmp_path_factory.mktemp("models")
     discriminator, generator, weights = towers
-    write_folder(root / "generator", "generator", generator, weights, Tokenizer(WORDS))
-    write_folder(root / "discriminator", "discriminator", discriminator, weights, Tokenizer(WORDS))
+    write_folder(root / "generator", pretrained("generator", generator, weights), Tokenizer(WORDS))
+    write_folder(root / "discriminator", pretrained("discriminator", discriminator, weights), Tokenizer(WORDS))
     run = root / "run"
     for step in (5, 10):
         write_checkpoint(run, step, {WEIGHTS + name: array for name, array in weights.items()}, {"seed": 1})

@@ -8,10 +8,11 @@ import pytest
 from small_models import CONFIGS
 
 from electra_tf import models
-from electra_tf.conversion.models import read_model
+from electra_tf.conversion import read_model
+from electra_tf.conversion.models import LoadedModel
 from electra_tf.conversion.names import MODEL_CLASSES, model_tensors
 from electra_tf.conversion.safetensors import write_tensors
-from electra_tf.conversion.torch_tensors import class_to_torch
+from electra_tf.conversion.torch_tensors import to_torch
 from electra_tf.conversion.translation import translate
 from electra_tf.errors import CheckpointError
 
@@ -160,7 +161,11 @@ def test_the_encoder_alone_comes_from_any_class(name, config, tmp_path):
     kind = MODEL_CLASSES[name]
     table = model_tensors(dataclasses.asdict(config) | {"num_labels": LABELS}, kind.tower, kind.heads)
     weights = random_weights(table)
-    write_tensors(tmp_path / "model.safetensors", class_to_torch(weights, name, config, LABELS), {"format": "pt"})
+    write_tensors(
+        tmp_path / "model.safetensors",
+        to_torch(LoadedModel(name, config, weights, kind.heads, LABELS)),
+        {"format": "pt"},
+    )
     fields = config.to_dict() | {"architectures": [name]}
     (tmp_path / "config.json").write_text(json.dumps(fields))
     encoder = models.Encoder.from_pretrained(tmp_path)
@@ -171,7 +176,8 @@ def test_the_encoder_alone_comes_from_any_class(name, config, tmp_path):
 def test_a_configuration_that_names_another_class_is_an_error(tmp_path):
     config, kind = CONFIGS["electra"], MODEL_CLASSES["ElectraForTokenClassification"]
     table = model_tensors(dataclasses.asdict(config) | {"num_labels": LABELS}, kind.tower, kind.heads)
-    tensors = class_to_torch(random_weights(table), "ElectraForTokenClassification", config, LABELS)
+    model = LoadedModel("ElectraForTokenClassification", config, random_weights(table), kind.heads, LABELS)
+    tensors = to_torch(model)
     write_tensors(tmp_path / "model.safetensors", tensors)
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict() | {"architectures": ["ElectraForPreTraining"]}))
     with pytest.raises(CheckpointError, match="says ElectraForPreTraining, the tensors are those of ElectraForTokenCl"):

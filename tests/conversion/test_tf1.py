@@ -78,20 +78,33 @@ def test_settings_that_contradict_the_tensors_are_an_error():
         read_tf1(GOLDEN / "electra_tied/initial.ckpt", {"hidden_size": 64})
 
 
-@pytest.mark.parametrize(
-    ("folder", "kind"),
-    [
-        ("electra_two_tower", "two-tower"),
-        ("electra_electric", "two-tower"),
-        ("electra_tied_generator", "one encoder"),
-        ("electra_mlm_only", "one encoder"),
-        ("electra_finetune_classification", "fine-tuned"),
-        ("albert_lamb", "ALBERT"),
-    ],
-)
-def test_other_models_of_googles_code_are_named_and_refused(shared, folder, kind):
-    with pytest.raises(CheckpointError, match=f"the checkpoint holds .*{kind}"):
-        read_tf1(shared / "data/golden" / folder / "final.ckpt")
+# What each mode of the original leaves: its towers, what they share, and their heads.
+MODES = {
+    "electra_tied": ({"discriminator", "generator"}, "all", {"replaced_token", "masked_lm"}),
+    "electra_untied_embeddings": ({"discriminator", "generator"}, "none", {"replaced_token", "masked_lm"}),
+    "electra_tied_generator": ({"discriminator"}, "encoder", {"replaced_token", "masked_lm"}),
+    "electra_mlm_only": ({"generator"}, "none", {"masked_lm"}),
+    "electra_uniform": ({"discriminator"}, "none", {"replaced_token"}),
+    "electra_two_tower": ({"discriminator", "generator_ltr", "generator_rtl"}, "all", {"replaced_token", "cloze"}),
+    "electra_electric": ({"discriminator", "generator_ltr", "generator_rtl"}, "all", {"replaced_token", "cloze"}),
+    "electra_finetune_classification": ({"discriminator"}, "none", set()),
+}
+
+
+@pytest.mark.parametrize("folder", MODES)
+@pytest.mark.parametrize("name", ["initial", "final"])
+def test_every_mode_of_googles_code_is_read_and_written_again(shared, folder, name, tmp_path):
+    prefix = shared / "data/golden" / folder / f"{name}.ckpt"
+    source, recorded = read_tf1(prefix), _recorded(prefix)
+    towers, sharing, heads = MODES[folder]
+    assert source.layout.towers.keys() == towers
+    assert source.sharing == sharing
+    assert {head for tower in source.layout.heads.values() for head in tower} == heads
+    assert bool(source.layout.tasks) == ("finetune" in folder)
+    written = _recorded(write_tf1(tmp_path / "out", source.weights, source.slots_m, source.slots_v, source.step))
+    assert written.keys() == recorded.keys()
+    for key, array in recorded.items():
+        np.testing.assert_array_equal(written[key], array, err_msg=key)
 
 
 def test_one_error_lists_missing_strange_and_misshapen_variables(tensors, tmp_path):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from small_models import CONFIGS
 
+from electra_tf.conversion.models import pretrained
 from electra_tf.conversion.names import TOWERS
+from electra_tf.conversion.reading import load_tower
 from electra_tf.conversion.safetensors import numpy_type, read_tensors, write_tensors
-from electra_tf.conversion.towers import LoadedTower
 from electra_tf.conversion.transformers_folder import (
     FORMS,
     read_folder,
@@ -44,7 +45,7 @@ def _batch(config):
 
 
 def _ours(config, tower, weights):
-    model = LoadedTower(tower, config, tower_weights(weights, tower), None).build()
+    model = pretrained(tower, config, weights).build()
     ids, mask, types = _batch(config)
     return np.asarray(model(ids.astype("int32"), mask.astype("int32"), types.astype("int32"))), mask == 1
 
@@ -82,7 +83,7 @@ _HELD = [(name, tower) for name, c in CONFIGS.items() for tower in TOWERS if (c.
 def test_transformers_computes_our_logits(make_weights, name, tower, tmp_path):
     config = CONFIGS[name]
     weights, model_class = make_weights(config, config), _CLASSES[config.model_type, tower]
-    write_folder(tmp_path / "hf", tower, config, weights)
+    write_folder(tmp_path / "hf", pretrained(tower, config, weights))
     assert json.loads((tmp_path / "hf/config.json").read_text())["architectures"] == [model_class]
     model, report = _open(model_class, tmp_path / "hf")
     assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
@@ -93,24 +94,24 @@ def test_transformers_computes_our_logits(make_weights, name, tower, tmp_path):
 def test_an_albert_discriminator_is_an_albert_model_without_a_pooler(make_weights, tmp_path):
     config = EncoderConfig("albert", 40, 8, 12, 2, 2, 24, max_position_embeddings=20)
     weights = make_weights(config, config)
-    write_folder(tmp_path / "hf", "discriminator", config, weights)
+    write_folder(tmp_path / "hf", pretrained("discriminator", config, weights))
     model, report = _open("AlbertModel", tmp_path / "hf")
     assert {name.split(".")[0] for name in report["missing_keys"]} == {"pooler"}
     assert {name.split(".")[0] for name in report["unexpected_keys"]} == {"discriminator_predictions"}
-    tower = LoadedTower("discriminator", config, tower_weights(weights, "discriminator"), None)
+    tower = pretrained("discriminator", config, weights)
     ids, mask, types = _batch(config)
     ours = tower.build_encoder()(ids.astype("int32"), mask.astype("int32"), types.astype("int32"))
     _assert_close(_theirs(model, config).last_hidden_state.numpy(), np.asarray(ours), mask == 1)
 
 
 def test_what_is_written_is_read_back_bit_for_bit(config, tower, weights, tmp_path):
-    write_folder(tmp_path / "hf", tower, config, weights)
-    found, kind, again = read_folder(tmp_path / "hf")
-    assert (found, kind) == (config, tower)
+    write_folder(tmp_path / "hf", pretrained(tower, config, weights))
+    again = read_folder(tmp_path / "hf")
+    assert (again.config, again.tower) == (config, tower)
     expected = tower_weights(weights, tower)
-    assert again.keys() == expected.keys()
+    assert again.weights.keys() == expected.keys()
     for name, array in expected.items():
-        np.testing.assert_array_equal(again[name], array, err_msg=name)
+        np.testing.assert_array_equal(again.weights[name], array, err_msg=name)
 
 
 @pytest.mark.parametrize("form, dtype", [(f, d) for f in FORMS for d in ("float32", "float16", "bfloat16")][:-1])
@@ -118,20 +119,22 @@ def test_every_form_holds_the_same_tensors(config, tower, weights, tmp_path, for
     """Half precision comes back as float32, and written again as the same half precision."""
     if form == "bin":
         pytest.importorskip("torch")
-    write_folder(tmp_path / "hf", tower, config, weights, form=form, dtype=dtype)
-    found, kind, again = read_folder(tmp_path / "hf")
-    assert (found, kind) == (config, tower)
+    write_folder(tmp_path / "hf", pretrained(tower, config, weights), form=form, dtype=dtype)
+    again = read_folder(tmp_path / "hf")
+    assert (again.config, again.tower) == (config, tower)
     for name, array in tower_weights(weights, tower).items():
-        np.testing.assert_array_equal(again[name], array.astype(numpy_type(dtype)).astype("float32"), err_msg=name)
+        np.testing.assert_array_equal(
+            again.weights[name], array.astype(numpy_type(dtype)).astype("float32"), err_msg=name
+        )
     assert {found for found, _ in read_shapes(weights_file(tmp_path / "hf")).values()} == {dtype}
 
 
 def test_large_weights_come_in_shards_that_transformers_opens(config, tower, weights, tmp_path):
-    write_folder(tmp_path / "hf", tower, config, weights, shard_bytes=2000)
+    write_folder(tmp_path / "hf", pretrained(tower, config, weights), shard_bytes=2000)
     assert len(list((tmp_path / "hf").glob("model-*-of-*.safetensors"))) > 2
-    _, _, again = read_folder(tmp_path / "hf")
+    again = read_folder(tmp_path / "hf")
     for name, array in tower_weights(weights, tower).items():
-        np.testing.assert_array_equal(again[name], array, err_msg=name)
+        np.testing.assert_array_equal(again.weights[name], array, err_msg=name)
     if (config.model_type, tower) in _CLASSES:
         _, report = _open(_CLASSES[config.model_type, tower], tmp_path / "hf")
         assert not report["missing_keys"] and not report["unexpected_keys"]
@@ -144,8 +147,8 @@ def test_large_weights_come_in_shards_that_transformers_opens(config, tower, wei
 def test_what_the_forms_own_reader_says(config, tower, weights, tmp_path, form):
     """PyTorch loads the .bin without a warning, h5py lists what Keras 2 would have written."""
     torch = pytest.importorskip("torch")
-    write_folder(tmp_path / "hf", tower, config, weights, form=form)
-    write_folder(tmp_path / "st", tower, config, weights)
+    write_folder(tmp_path / "hf", pretrained(tower, config, weights), form=form)
+    write_folder(tmp_path / "st", pretrained(tower, config, weights))
     expected = read_tensors(tmp_path / "st" / "model.safetensors")
     if form == "bin":
         found = torch.load(tmp_path / "hf" / "pytorch_model.bin", weights_only=True)
@@ -163,7 +166,7 @@ def test_transformers_tensorflow_classes_compute_our_logits_from_h5(make_weights
     for name, tower in _HELD:
         config = CONFIGS[name]
         weights, folder = make_weights(config, config), tmp_path / f"{name}-{tower}"
-        write_folder(folder, tower, config, weights, form="h5")
+        write_folder(folder, pretrained(tower, config, weights), form="h5")
         np.savez(folder.with_suffix(".npz"), *_batch(config))
         cases[folder] = (config, tower, weights)
     command = [sys.executable, Path(__file__).with_name("tensorflow_classes.py")]
@@ -178,13 +181,13 @@ def test_transformers_tensorflow_classes_compute_our_logits_from_h5(make_weights
 
 def test_what_transformers_saves_is_read(config, weights, tmp_path):
     name = {"electra": "ElectraForMaskedLM", "albert": "AlbertForMaskedLM"}[config.model_type]
-    write_folder(tmp_path / "hf", "generator", config, weights)
+    write_folder(tmp_path / "hf", pretrained("generator", config, weights))
     model, _ = _open(name, tmp_path / "hf")
     model.save_pretrained(tmp_path / "saved")
-    found, _, again = read_folder(tmp_path / "saved")
-    assert found.to_dict() == config.to_dict()
+    again = read_folder(tmp_path / "saved")
+    assert again.config.to_dict() == config.to_dict()
     for name, array in tower_weights(weights, "generator").items():
-        np.testing.assert_array_equal(again[name], array, err_msg=name)
+        np.testing.assert_array_equal(again.weights[name], array, err_msg=name)
 
 
 @pytest.fixture
@@ -203,7 +206,8 @@ def electra():
 @pytest.fixture
 def folder(electra, make_weights, tmp_path):
     """A generator's folder with tokenizer and model card."""
-    write_folder(tmp_path / "hf", "generator", electra, make_weights(electra, electra), Tokenizer(WORDS), "# A model\n")
+    model = pretrained("generator", electra, make_weights(electra, electra))
+    write_folder(tmp_path / "hf", model, Tokenizer(WORDS), "# A model\n")
     return tmp_path / "hf"
 
 
@@ -231,7 +235,7 @@ def test_the_folder_holds_the_standard_files_and_the_tokenizers_ids(folder):
 
 def test_the_padding_id_is_the_tokenizers(electra, make_weights, tmp_path):
     words = [*WORDS[1:], WORDS[0]]
-    write_folder(tmp_path / "hf", "generator", electra, make_weights(electra, electra), Tokenizer(words))
+    write_folder(tmp_path / "hf", pretrained("generator", electra, make_weights(electra, electra)), Tokenizer(words))
     assert json.loads((tmp_path / "hf/config.json").read_text())["pad_token_id"] == 9
 
 
@@ -240,9 +244,9 @@ def test_repeated_tensors_are_accepted_where_they_are_equal(folder):
         tensors["generator_lm_head.weight"] = tensors["electra.embeddings.word_embeddings.weight"]
         tensors["electra.embeddings.position_ids"] = np.arange(20)[None]
 
-    before = read_folder(folder)[2]
+    before = read_folder(folder).weights
     _change(folder, repeat)
-    after = read_folder(folder)[2]
+    after = read_folder(folder).weights
     assert before.keys() == after.keys()
 
 
@@ -261,16 +265,16 @@ def test_layer_norms_under_their_old_names_are_read(folder):
             old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
             tensors[old] = tensors.pop(name)
 
-    before = read_folder(folder)[2]
+    before = read_folder(folder).weights
     _change(folder, rename)
-    after = read_folder(folder)[2]
+    after = read_folder(folder).weights
     for name, array in before.items():
         np.testing.assert_array_equal(after[name], array)
 
 
 def test_a_learnt_projection_between_equal_widths_cannot_be_held(make_weights, tmp_path):
     config = EncoderConfig("albert", 40, 8, 8, 2, 2, 24, max_position_embeddings=20)
-    write_folder(tmp_path / "hf", "generator", config, make_weights(config, config))
+    write_folder(tmp_path / "hf", pretrained("generator", config, make_weights(config, config)))
 
     def learn(tensors):
         tensors["albert.encoder.embedding_hidden_mapping_in.bias"] += 0.25
@@ -300,8 +304,10 @@ def test_a_model_without_a_pretraining_head_is_refused(folder):
             del tensors[name]
 
     _change(folder, behead)
-    with pytest.raises(CheckpointError, match="no pre-training head, only electra"):
-        read_folder(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["ElectraModel"]}))
+    with pytest.raises(CheckpointError, match="no pre-training head, only its encoder"):
+        load_tower(folder, "generator")
 
 
 def test_weights_in_another_format_are_named(folder):
@@ -318,7 +324,7 @@ def test_a_file_in_the_clothes_of_another_format_is_an_error(folder):
 
 
 def test_an_exported_folder_is_replaced_whole(folder, electra, make_weights):
-    write_folder(folder, "discriminator", electra, make_weights(electra, electra))
+    write_folder(folder, pretrained("discriminator", electra, make_weights(electra, electra)))
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert [path.name for path in folder.parent.iterdir()] == ["hf"]
 
@@ -327,7 +333,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(folder, electra, make_
     (folder / "thesis.tex").write_text("years of work")
     before = _snapshot(folder)
     with pytest.raises(OutputError, match=r"thesis.tex"):
-        write_folder(folder, "discriminator", electra, make_weights(electra, electra))
+        write_folder(folder, pretrained("discriminator", electra, make_weights(electra, electra)))
     assert _snapshot(folder) == before
 
 
@@ -337,7 +343,7 @@ def test_a_full_disk_leaves_the_folder_as_it_was(folder, electra, make_weights):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(OutputError, match="the folder cannot be written"):
-            write_folder(folder, "discriminator", electra, make_weights(electra, electra))
+            write_folder(folder, pretrained("discriminator", electra, make_weights(electra, electra)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert _snapshot(folder) == before
@@ -348,19 +354,21 @@ def test_weights_that_do_not_fit_write_nothing(electra, make_weights, tmp_path):
     weights = make_weights(electra, electra)
     del weights["replaced_token/dense/bias"]
     with pytest.raises(CheckpointError, match="replaced_token/dense/bias"):
-        write_folder(tmp_path / "hf", "discriminator", electra, weights)
+        write_folder(tmp_path / "hf", pretrained("discriminator", electra, weights))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_generator_whose_head_transformers_computes_otherwise_is_refused(electra, make_weights, tmp_path):
     config = electra.replace(hidden_act="relu")
     with pytest.raises(ConfigError, match="hidden_act is 'relu'"):
-        write_folder(tmp_path / "hf", "generator", config, make_weights(config, config))
-    write_folder(tmp_path / "hf", "discriminator", config, make_weights(config, config))
-    assert read_folder(tmp_path / "hf")[0].hidden_act == "relu"
+        write_folder(tmp_path / "hf", pretrained("generator", config, make_weights(config, config)))
+    write_folder(tmp_path / "hf", pretrained("discriminator", config, make_weights(config, config)))
+    assert read_folder(tmp_path / "hf").config.hidden_act == "relu"
 
 
 def test_a_tokenizer_of_another_model_is_refused(electra, make_weights, tmp_path):
     words = WORDS + [f"word{i}" for i in range(40)]
     with pytest.raises(ConfigError, match="the tokenizer has 50 tokens, the model 40"):
-        write_folder(tmp_path / "hf", "generator", electra, make_weights(electra, electra), Tokenizer(words))
+        write_folder(
+            tmp_path / "hf", pretrained("generator", electra, make_weights(electra, electra)), Tokenizer(words)
+        )

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from electra_tf.conversion.models import pretrained
 from electra_tf.conversion.names import tower_tensors
 from electra_tf.conversion.tf1 import from_tf1, to_tf1
 from electra_tf.conversion.torch_tensors import from_torch, to_torch
@@ -47,8 +48,8 @@ def test_tf1_and_back_is_bit_identical_for_any_sizes(make_weights, data, sharing
 
 
 def test_torch_and_back_is_bit_identical(config, tower, weights):
-    weights = tower_weights(weights, tower)
-    _assert_same(from_torch(to_torch(weights, tower, config), tower, config), weights)
+    model = pretrained(tower, config, weights)
+    _assert_same(from_torch(to_torch(model), config.to_dict(), config).weights, model.weights)
 
 
 def test_the_fused_kernel_holds_query_key_and_value_side_by_side(make_weights, config):
@@ -58,7 +59,7 @@ def test_the_fused_kernel_holds_query_key_and_value_side_by_side(make_weights, c
         fused = weights["discriminator/transformer/block_1/attention/qkv/kernel"]
         parts = [tf1[f"electra/encoder/layer_1/attention/self/{p}/kernel"] for p in ("query", "key", "value")]
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), fused)
-    torch = to_torch(tower_weights(weights, "generator"), "generator", config)
+    torch = to_torch(pretrained("generator", config, weights))
     first = next(name for name in torch if name.endswith("key.weight"))
     fused = weights["generator/transformer/block_0/attention/qkv/kernel"]
     size = config.hidden_size
@@ -82,10 +83,10 @@ def test_one_error_lists_all_that_does_not_fit(config, weights):
 
 
 def test_a_kernel_that_is_not_transposed_is_a_wrong_shape(config, weights):
-    tensors = to_torch(tower_weights(weights, "discriminator"), "discriminator", config)
+    tensors = to_torch(pretrained("discriminator", config, weights))
     name = next(name for name in tensors if tensors[name].shape == (24, config.hidden_size))
     with pytest.raises(CheckpointError, match=rf"{name} is \[{config.hidden_size}, 24\]"):
-        from_torch(tensors | {name: tensors[name].T}, "discriminator", config)
+        from_torch(tensors | {name: tensors[name].T}, config.to_dict(), config)
 
 
 def test_a_generator_takes_what_it_shares_from_the_discriminator(make_weights, config):

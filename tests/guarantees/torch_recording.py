@@ -178,9 +178,9 @@ def _tensors(towers, of):
         EncoderConfig.from_dict({**f, "embedding_size": FLAGS["embedding_size"]}) for f in (DISCRIMINATOR, GENERATOR)
     ]
     ours = {}
-    for name, tower, config in zip(("generator", "discriminator"), reversed(towers), reversed(configs), strict=True):
+    for tower, config in zip(reversed(towers), reversed(configs), strict=True):
         values = {key: of(p).detach().numpy().copy() for key, p in tower.named_parameters()}
-        ours |= from_torch(values, name, config)
+        ours |= from_torch(values, config.to_dict(), config).weights
     ours = {name: value for name, value in ours.items() if not name.startswith("generator/embeddings/")}
     return translate(ours, joint_tensors(*map(vars, configs), "all"), "ours", "tf1")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from electra_tf import Encoder
-from electra_tf.conversion import load_encoder, load_tower, recognise, write_folder
+from electra_tf.conversion import load_encoder, load_tower, pretrained, recognise, write_folder
 from electra_tf.conversion.run_directory import WEIGHTS, write_checkpoint
 from electra_tf.conversion.translation import tower_weights
 from electra_tf.errors import CheckpointError, ConfigError, InputError
@@ -52,7 +52,7 @@ def test_a_run_whose_configuration_is_not_its_weights_is_an_error(run):
 
 
 def test_an_encoder_of_a_hugging_face_folder_has_its_weights(config, tower, weights, tmp_path):
-    write_folder(tmp_path / "hf", tower, config, weights)
+    write_folder(tmp_path / "hf", pretrained(tower, config, weights))
     _assert_holds(Encoder.from_pretrained(tmp_path / "hf", tower), weights, tower)
 
 
@@ -73,13 +73,13 @@ def test_settings_reach_the_configuration_of_a_tf1_checkpoint(tower):
 
 
 def test_keyword_arguments_reach_the_encoder(weights, config, tmp_path):
-    write_folder(tmp_path / "hf", "discriminator", config, weights)
+    write_folder(tmp_path / "hf", pretrained("discriminator", config, weights))
     encoder = load_encoder(tmp_path / "hf", name="mine", dtype="mixed_bfloat16")
     assert (encoder.name, encoder.compute_dtype) == ("mine", "bfloat16")
 
 
 def test_a_tower_that_is_not_there_is_an_error_that_says_which_is(config, weights, tmp_path):
-    write_folder(tmp_path / "hf", "discriminator", config, weights)
+    write_folder(tmp_path / "hf", pretrained("discriminator", config, weights))
     with pytest.raises(CheckpointError, match="no generator here, only a discriminator"):
         load_tower(tmp_path / "hf", "generator")
 

@@ -1,0 +1,261 @@
+"""From any format to any other: `electra-tf convert` as a function."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from electra_tf.conversion.detect import recognise
+from electra_tf.conversion.keras_file import write_keras
+from electra_tf.conversion.models import LoadedModel
+from electra_tf.conversion.names import TOWERS
+from electra_tf.conversion.reading import as_tower, read_model
+from electra_tf.conversion.transformers_folder import FORMS, write_folder
+from electra_tf.errors import CheckpointError, ConfigError
+
+TARGETS = (*FORMS, "keras", "tf1")
+
+
+def convert(
+    source,
+    output,
+    to: str = "safetensors",
+    *,
+    tower: str | None = None,
+    generator=None,
+    model_class: str | None = None,
+    task: str | None = None,
+    settings: Mapping | None = None,
+    vocab=None,
+    vocab_size: int | None = None,
+    dtype: str = "float32",
+    shard_bytes: int = 5_000_000_000,
+    keep_tied: str | None = None,
+    sharing: str = "all",
+) -> list[Path]:
+    """Writes a checkpoint in another format; every output appears whole or not at all.
+
+    Args:
+        source: a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a `.keras` file.
+        output: the folder to write, or the file for `keras`.
+        to: `safetensors`, `bin` or `h5` for a Hugging Face folder, `keras`, or `tf1`.
+        tower: `discriminator`, `generator`, or `both`, which then become folders (files) in `output`. None: all that
+            the target holds: both towers for `tf1`, else the discriminator where there is one.
+        generator: a second source, whose generator joins the discriminator of `source` in one TF-V1 checkpoint.
+        model_class, task, settings, keep_tied: see `read_model`; `task` also names the head of a fine-tuned ELECTRA
+            in TF-V1.
+        vocab: the tokenizer's folder or file; by default the one beside the source.
+        vocab_size: rows of the vocabulary that stay, where it was padded.
+        dtype, shard_bytes: see `write_folder`.
+        sharing: of the embeddings of two sources: `all`, which must then be equal, or `none`.
+
+    Returns: what was written: folders, files, or the prefix of a TF-V1 checkpoint.
+
+    Raises: `CheckpointError` for damaged sources and what the target cannot hold, `ConfigError` for arguments that do
+    not fit together, `OutputError` when the target cannot be written.
+    """
+    if to not in TARGETS:
+        raise ConfigError(f"there is no format {to!r}", expected=f"one of {', '.join(TARGETS)}")
+    if generator is not None:
+        return [_join(source, generator, output, to, sharing, keep_tied)]
+    reading = {"settings": settings, "model_class": model_class, "task": task, "keep_tied": keep_tied}
+    if to == "tf1" and tower in (None, "both") and model_class is None and vocab_size is None:
+        whole = _whole_as_tf1(source, output, settings)
+        if whole is not None:
+            return [whole]
+    written = []
+    for name in TOWERS if tower == "both" else (tower,):
+        model = read_model(source, name, **reading)
+        model = as_tower(model, name, source) if name and not model_class else model
+        model = model if vocab_size is None else model.with_vocabulary(vocab_size)
+        place = Path(output) if tower != "both" else Path(output) / (f"{name}.keras" if to == "keras" else name)
+        written.append(_write(model, place, to, source, vocab, task, dtype, shard_bytes))
+    return written
+
+
+def _write(model, place, to, source, vocab, task, dtype, shard_bytes):
+    if to == "keras":
+        return write_keras(place, model)
+    if to == "tf1":
+        return _model_as_tf1(model, place, task)
+    from electra_tf.conversion.run_directory import RUN
+    from electra_tf.training.report import model_card
+
+    card = model_card(source, model.tower) if (Path(source) / RUN).is_file() else None
+    write_folder(place, model, vocab or model.tokenizer, card, form=to, dtype=dtype, shard_bytes=shard_bytes)
+    return place
+
+
+def _whole_as_tf1(source, output, settings) -> Path | None:
+    """A run or a TF-V1 checkpoint with all that is in it; None for a source of one model."""
+    from electra_tf.conversion.run_directory import read_run
+    from electra_tf.conversion.tf1 import read_tf1, write_tf1
+    from electra_tf.conversion.tf1_albert import is_albert, read_albert, write_albert
+
+    kind = recognise(source)
+    if kind == "run_directory":
+        run = read_run(source)
+        if run.discriminator.model_type == "albert":
+            raise CheckpointError(
+                "the run has two ALBERTs, and Google's code names one",
+                where=source,
+                remedy="write each tower by itself, with --tower",
+            )
+        _check_google_activation(run.discriminator, run.generator)
+        return write_tf1(output, run.weights, run.slots_m, run.slots_v, run.step)
+    if kind != "tf1":
+        return None
+    if is_albert(source):
+        found = read_albert(source, settings)
+        weights = LoadedModel("AlbertForMaskedLM", found.config, found.weights, found.heads, found.num_labels)
+        return write_albert(output, weights, found.slots_m, found.slots_v, found.step)
+    checkpoint = read_tf1(source)
+    return write_tf1(output, checkpoint.weights, checkpoint.slots_m, checkpoint.slots_v, checkpoint.step)
+
+
+def _model_as_tf1(model, folder, task) -> Path:
+    from electra_tf.conversion.tf1 import write_tf1
+    from electra_tf.conversion.tf1_albert import write_albert
+    from electra_tf.conversion.tf1_tasks import to_task
+
+    if model.config.model_type == "albert":
+        return write_albert(folder, model)
+    _check_google_activation(model.config)
+    return write_tf1(folder, model.weights if _is_pretrained(model) else to_task(model, task))
+
+
+def _is_pretrained(model):
+    return not set(model.heads) - {"replaced_token", "masked_lm"}
+
+
+def _check_google_activation(*configs):
+    for config in filter(None, configs):
+        if config.hidden_act not in ("gelu", "relu", "tanh"):
+            raise ConfigError(
+                f"hidden_act is {config.hidden_act!r}",
+                expected="gelu, relu or tanh, which Google's ELECTRA can compute",
+            )
+
+
+def _join(source, generator, output, to, sharing, keep_tied) -> Path:
+    """Two models as one TF-V1 checkpoint."""
+    from electra_tf.conversion.tf1 import write_tf1
+
+    if to != "tf1" or sharing not in ("all", "none"):
+        raise ConfigError(
+            f"two sources, as {to}, sharing {sharing!r}",
+            expected="tf1 for a discriminator and a generator, whose embeddings are shared: all or none",
+        )
+    models = [read_model(source, "discriminator"), read_model(generator, "generator", keep_tied=keep_tied)]
+    for model, head in zip(models, ("replaced_token", "masked_lm"), strict=True):
+        if model.heads != (head,) or model.config.model_type != "electra":
+            raise CheckpointError(
+                f"this is a {model.name}",
+                where=source if head == "replaced_token" else generator,
+                expected="ElectraForPreTraining as the source and ElectraForMaskedLM as the generator",
+            )
+    _check_google_activation(*(model.config for model in models))
+    weights = models[0].weights | models[1].weights
+    if sharing == "all":
+        weights = _shared(weights, generator)
+    return write_tf1(output, weights)
+
+
+def _shared(weights, where):
+    """Without the generator's embeddings, once they are seen to be the discriminator's."""
+    own, differ = "generator/embeddings/", {}
+    for name, array in weights.items():
+        if name.startswith(own):
+            theirs = weights["discriminator/embeddings/" + name.removeprefix(own)]
+            if theirs.shape != array.shape:
+                differ[name] = f"shapes {list(theirs.shape)} and {list(array.shape)}"
+            elif not np.array_equal(theirs, array):
+                differ[name] = f"by up to {np.abs(theirs - array).max():.3g}"
+    if differ:
+        raise CheckpointError(
+            "the two models' embeddings differ: " + "; ".join(f"{name} {how}" for name, how in differ.items()),
+            where=where,
+            expected="the same in both",
+            remedy="keep both with --sharing=none, or name the generator that belongs to the discriminator",
+        )
+    return {name: array for name, array in weights.items() if not name.startswith(own)}
+
+
+def verify(source, target, tower: str | None = None, **reading) -> dict:
+    """Runs a source and what was made of it on the same input.
+
+    The source is run by our Keras model; so is the target, but by transformers' own PyTorch class where it is a
+    Hugging Face folder with safetensors or `.bin` and transformers is installed.
+
+    Args:
+        source, tower: as in `convert`. target: what it returned. reading: further arguments of `read_model`.
+
+    Returns: `difference`, the largest between logits (or hidden states) at real tokens, `largest`, the largest of
+    them, and `engine`, what ran the target.
+    """
+    model = read_model(source, tower, **reading)
+    again = read_model(
+        target, tower if recognise(target) in ("tf1", "run_directory") else None, model_class=_own(model)
+    )
+    rows = _inputs(min(model.config.vocab_size, again.config.vocab_size), model.config.max_position_embeddings)
+    choices = "multiple_choice" in model.heads
+    ours = _outputs(model.build()(*(x[None] if choices else x for x in rows)), rows[1], choices)
+    if recognise(target) == "transformers_folder" and _by_transformers(target):
+        theirs, engine = _run_transformers(target, again, rows), "transformers"
+    else:
+        theirs, engine = (
+            _outputs(again.build()(*(x[None] if choices else x for x in rows)), rows[1], choices),
+            "electra_tf",
+        )
+    width = min(ours.shape[-1], theirs.shape[-1])
+    difference = float(np.abs(ours[..., :width] - theirs[..., :width]).max())
+    return {"difference": difference, "largest": float(np.abs(ours).max()), "engine": engine}
+
+
+def _own(model):
+    return model.name if model.name in ("AlbertForMultipleChoice", "ElectraForTokenClassification") else None
+
+
+def _inputs(vocabulary, positions):
+    """Ids, mask and segments [3, T] of random tokens, with padding and two segments."""
+    random, length = np.random.default_rng(0), min(24, positions)
+    ids = random.integers(0, vocabulary, (3, length)).astype("int32")
+    mask = (np.arange(length) < np.array([[length], [length - 3], [2]])).astype("int32")
+    return ids * mask, mask, ((np.arange(length) >= length // 2) * mask).astype("int32")
+
+
+def _outputs(found, mask, whole=False):
+    """As one array [N, C], without padding."""
+    array = np.asarray(found[0] if isinstance(found, tuple | list) else found)
+    if whole or array.shape[:2] != mask.shape:
+        return array.reshape(len(array), -1)
+    kept = array[mask == 1]
+    return kept.reshape(len(kept), -1)
+
+
+def _by_transformers(target):
+    from importlib.util import find_spec
+
+    files = {path.name for path in Path(target).iterdir()}
+    return find_spec("transformers") and find_spec("torch") and "tf_model.h5" not in files
+
+
+def _run_transformers(folder, model, rows):
+    import torch
+    import transformers
+
+    cls = getattr(transformers, model.name)
+    peer = cls.from_pretrained(folder, torch_dtype=torch.float32, attn_implementation="eager").eval()
+    choices = "multiple_choice" in model.heads
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    inputs = {
+        n: torch.from_numpy((x[None] if choices else x).astype("int64")) for n, x in zip(names, rows, strict=True)
+    }
+    with torch.no_grad():
+        found = peer(**inputs)
+    if "start_logits" in found:
+        array = np.stack([found.start_logits.numpy(), found.end_logits.numpy()], -1)
+    else:
+        name = next(n for n in ("prediction_logits", "logits", "last_hidden_state") if n in found)
+        array = found[name].numpy()
+    return _outputs(array, rows[1], choices)

@@ -1,0 +1,66 @@
+"""Models in Keras' own format, `.keras`: configuration and weights in one file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from electra_tf.conversion.models import LoadedModel, class_with
+from electra_tf.conversion.output import whole_file
+from electra_tf.errors import CheckpointError
+
+
+def read_keras(path) -> LoadedModel:
+    """The model in a `.keras` file that holds one of ours: an `Encoder`, or one with a head.
+
+    Raises: `CheckpointError` for a damaged file and for other models.
+    """
+    import keras
+
+    from electra_tf import models
+    from electra_tf.conversion.models import _KERAS
+
+    try:
+        model = models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever its reading of the file comes upon
+        reason = str(error).strip().splitlines()
+        raise CheckpointError(
+            f"the file cannot be read: {reason[0] if reason else type(error).__name__}",
+            where=path,
+            expected="a model of electra_tf saved by Keras",
+            remedy="copy the file again from where it came from",
+        ) from error
+    heads = [head for head, name in _KERAS.items() if isinstance(model, getattr(models, name))]
+    if not heads and not isinstance(model, models.Encoder):
+        inside = [layer.name for layer in getattr(model, "layers", []) if isinstance(layer, models.Encoder)]
+        raise CheckpointError(
+            f"the file holds a {type(model).__name__}" + (f" with an encoder in it, {inside[0]!r}" if inside else ""),
+            where=path,
+            expected="an Encoder of electra_tf, or a model of electra_tf.models",
+            remedy="take the encoder out: electra_tf.load_model(path).get_layer(name).save('encoder.keras')"
+            if inside
+            else "save the encoder by itself",
+        )
+    assert isinstance(model, keras.Model)
+    heads = tuple(h for h in ("pooler",) if hasattr(model, "pooler")) + tuple(heads[:1])
+    if heads[-1:] == ("sentence_order",):
+        heads = ("pooler", "masked_lm", "sentence_order")
+    name = class_with(model.config.model_type, heads)
+    result = LoadedModel(name, model.config, {}, heads, getattr(model, "num_labels", 2))
+    for path_, variable in models.named_variables(model).items():
+        prefix = "" if isinstance(model, models.Encoder) else "encoder/"
+        ours = f"{result.tower}/" + path_.removeprefix(prefix) if path_.startswith(prefix) else path_
+        result.weights[ours] = np.asarray(variable)
+    return result
+
+
+def write_keras(path, model: LoadedModel) -> Path:
+    """Writes a `.keras` file that `electra_tf.load_model` and `keras.saving.load_model` open; whole or not at all.
+
+    An `AlbertModel`'s pooler is left out: our encoders have none.
+
+    Raises: `OutputError` when the file cannot be written.
+    """
+    built = model.build()
+    with whole_file(path, sum(array.nbytes for array in model.weights.values()) / 1e6) as aside:
+        built.save(aside)
+    return Path(path)

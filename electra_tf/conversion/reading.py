@@ -1,0 +1,140 @@
+"""Any checkpoint as one model with its head: a pre-training tower, or what was fine-tuned from one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from electra_tf.conversion.detect import recognise
+from electra_tf.conversion.keras_file import read_keras
+from electra_tf.conversion.models import LoadedModel, class_with, pretrained
+from electra_tf.conversion.names import MODEL_CLASSES, PRETRAINING_HEADS, TOWERS
+from electra_tf.conversion.transformers_folder import read_folder
+from electra_tf.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from electra_tf.models.encoder import Encoder
+
+_ABILITIES = {
+    "discriminator": "it tells which tokens were replaced, and has no scores over the vocabulary",
+    "generator": "it fills in masked tokens, and cannot tell which were replaced",
+}
+
+
+def read_model(
+    path,
+    tower: str | None = None,
+    settings: Mapping | None = None,
+    *,
+    model_class: str | None = None,
+    task: str | None = None,
+    keep_tied: str | None = None,
+) -> LoadedModel:
+    """A model of a checkpoint of any format.
+
+    Args:
+        path: a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a `.keras` file.
+        tower: of a checkpoint with both, `discriminator` or `generator`; None: the discriminator if there is one.
+        settings: fields of its `EncoderConfig` that a TF-V1 checkpoint does not hold, see `read_tf1` and `read_albert`.
+        model_class: transformers' class to take it for, where its tensors do not tell, or to leave heads out.
+        task: of a TF-V1 ELECTRA that was fine-tuned for several.
+        keep_tied: see `from_torch`.
+
+    Raises: `CheckpointError` for a damaged or foreign checkpoint and one without this tower, `InputError`
+    where there is nothing to open.
+    """
+    if tower is not None and tower not in TOWERS:
+        raise ConfigError(f"there is no tower {tower!r}", expected=f"one of {', '.join(TOWERS)}")
+    if model_class is not None and model_class not in MODEL_CLASSES:
+        raise ConfigError(f"there is no class {model_class!r}", expected=f"one of {', '.join(MODEL_CLASSES)}")
+    kind, path = recognise(path), Path(path)
+    if kind == "run_directory":
+        model = _run_directory(path, tower)
+    elif kind == "transformers_folder":
+        model = read_folder(path, keep_tied)
+    elif kind == "tf1":
+        model = _tf1(path, tower, settings, model_class, task)
+    elif kind == "keras":
+        model = read_keras(path)
+    else:
+        raise CheckpointError(
+            f"this is a {kind.replace('_', ' ')}, not a model",
+            where=path,
+            expected="a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a .keras file",
+        )
+    return model if model_class in (None, model.name) else model.as_class(model_class)
+
+
+def load_tower(path, tower: str = "discriminator", settings: Mapping | None = None) -> LoadedModel:
+    """A pre-training tower with its head; arguments and errors as `read_model`."""
+    return as_tower(read_model(path, tower, settings), tower, path)
+
+
+def as_tower(model: LoadedModel, tower: str, where=None) -> LoadedModel:
+    """A model as a pre-training tower, other heads left out. Raises: `CheckpointError` where it lacks the head."""
+    wanted = PRETRAINING_HEADS[tower]
+    if set(wanted) <= set(model.heads):
+        name = class_with(model.config.model_type, wanted)
+        return model if model.heads == wanted else model.as_class(name)
+    other = next(name for name in TOWERS if name != tower)
+    if set(PRETRAINING_HEADS[other]) <= set(model.heads):
+        raise _missing(tower, other, where)
+    raise CheckpointError(
+        f"the model has no pre-training head, only {', '.join(model.heads) or 'its encoder'}",
+        where=where,
+        expected="ElectraForPreTraining, ElectraForMaskedLM or AlbertForMaskedLM",
+    )
+
+
+def load_encoder(path, tower: str | None = None, **kwargs) -> "Encoder":
+    """The encoder of a checkpoint, without its head, as a Keras model.
+
+    Args:
+        path, tower: as in `read_model`; the model may be of any class.
+        kwargs: Keras' (name, dtype).
+
+    Raises: as `read_model`.
+    """
+    return read_model(path, tower).build_encoder(**kwargs)
+
+
+def _missing(tower, other, path):
+    return CheckpointError(
+        f"there is no {tower} here, only a {other}: {_ABILITIES[other]}",
+        where=path,
+        expected=f"a checkpoint with a {tower}",
+    )
+
+
+def _run_directory(path, tower):
+    from electra_tf.conversion.run_directory import read_run
+
+    run, tower = read_run(path), tower or "discriminator"
+    return pretrained(tower, getattr(run, tower), run.weights, run.tokenizer, path)
+
+
+def _tf1(path, tower, settings, model_class, task):
+    from electra_tf.conversion.tf1 import read_tf1
+    from electra_tf.conversion.tf1_albert import is_albert, read_albert
+    from electra_tf.conversion.tf1_tasks import fine_tuned
+
+    if is_albert(path):
+        return read_albert(path, settings, model_class == "AlbertForMultipleChoice").model()
+    given = {name: settings for name in TOWERS} if settings else {}
+    checkpoint = read_tf1(path, **({tower: settings} if tower and settings else given))
+    found = checkpoint.layout
+    if found.tasks:
+        return fine_tuned(checkpoint.weights, checkpoint.discriminator, task, model_class, path)
+    if tower == "generator" and "generator_ltr" in found.towers:
+        raise CheckpointError(
+            "the generator reads the text from both ends by two towers, which no class of transformers can hold",
+            where=path,
+            expected="the discriminator, which is an ordinary one; or TF-V1 as the target, which holds all",
+        )
+    here = [name for name in TOWERS if getattr(checkpoint, name) is not None]
+    tower = tower or here[0]
+    if tower not in here:
+        raise _missing(tower, here[0], path)
+    if tower == "discriminator" and "replaced_token" not in found.heads[tower]:
+        weights = {name: array for name, array in checkpoint.weights.items() if name.startswith("discriminator/")}
+        return LoadedModel("ElectraModel", checkpoint.discriminator, weights, ())
+    return pretrained(tower, getattr(checkpoint, tower), checkpoint.weights, None, path)
