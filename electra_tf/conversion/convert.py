@@ -245,7 +245,7 @@ def _run_transformers(folder, model, rows):
     import transformers
 
     cls = getattr(transformers, model.name)
-    peer = cls.from_pretrained(folder, torch_dtype=torch.float32, attn_implementation="eager").eval()
+    peer = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     choices = "multiple_choice" in model.heads
     names = ("input_ids", "attention_mask", "token_type_ids")
     inputs = {

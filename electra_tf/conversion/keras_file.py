@@ -41,9 +41,9 @@ def read_keras(path) -> LoadedModel:
             else "save the encoder by itself",
         )
     assert isinstance(model, keras.Model)
-    heads = tuple(h for h in ("pooler",) if hasattr(model, "pooler")) + tuple(heads[:1])
-    if heads[-1:] == ("sentence_order",):
-        heads = ("pooler", "masked_lm", "sentence_order")
+    if heads == ["sentence_order"]:
+        heads = ["masked_lm", "sentence_order"]
+    heads = ("pooler", *(head for head in heads if head != "pooler")) if hasattr(model, "pooler") else tuple(heads)
     name = class_with(model.config.model_type, heads)
     result = LoadedModel(name, model.config, {}, heads, getattr(model, "num_labels", 2))
     for path_, variable in models.named_variables(model).items():
@@ -55,8 +55,6 @@ def read_keras(path) -> LoadedModel:
 
 def write_keras(path, model: LoadedModel) -> Path:
     """Writes a `.keras` file that `electra_tf.load_model` and `keras.saving.load_model` open; whole or not at all.
-
-    An `AlbertModel`'s pooler is left out: our encoders have none.
 
     Raises: `OutputError` when the file cannot be written.
     """

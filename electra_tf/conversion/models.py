@@ -26,7 +26,9 @@ _KERAS = {
     "sequence_classifier": "SequenceClassifier",
     "token_classifier": "TokenClassifier",
     "question_answering": "QuestionAnswerer",
+    "conditional_answers": "ConditionalQuestionAnswerer",
     "multiple_choice": "MultipleChoice",
+    "pooler": "PooledEncoder",
 }
 _LABELLED = ("sequence_classifier", "token_classifier")
 
@@ -36,8 +38,8 @@ class LoadedModel:
     """An encoder with its heads.
 
     Attributes:
-        name: transformers' class, one of `names.MODEL_CLASSES`. An ALBERT with a head for replaced tokens has none,
-            and is an `AlbertModel` with that head beside it.
+        name: transformers' class, one of `names.MODEL_CLASSES`. There is none for an ALBERT with a head for replaced
+            tokens, or Google's for SQuAD 2: these are an `AlbertModel` with that head beside it.
         config: of its encoder.
         weights: all of them under our names.
         heads: as in `names.ARCHITECTURES`; those of the class, where the checkpoint does not lack its pooler.
@@ -101,7 +103,7 @@ class LoadedModel:
         return dataclasses.replace(self, config=self.config.replace(vocab_size=size), weights=weights)
 
     def build(self, **kwargs) -> "keras.Model":
-        """The Keras model; `kwargs` are Keras' (name, dtype). An `AlbertModel`'s pooler is left out."""
+        """The Keras model; `kwargs` are Keras' (name, dtype)."""
         from electra_tf import models
 
         name = next((keras_name for head, keras_name in _KERAS.items() if head in self.heads), None)
@@ -148,7 +150,7 @@ def pretrained(tower: str, config: "EncoderConfig", weights: Mapping[str, np.nda
 
 def class_with(model_type: str, heads) -> str:
     """The class of transformers for an encoder with such heads; a pooler that it does not need does not matter."""
-    essential = {*heads} - {"pooler", "replaced_token" if model_type == "albert" else ""}
+    essential = {*heads} - {"pooler", *({"replaced_token", "conditional_answers"} if model_type == "albert" else ())}
     for name, kind in MODEL_CLASSES.items():
         if kind.model_type == model_type and {*kind.heads} - {"pooler"} == essential:
             return name

@@ -19,7 +19,7 @@ _PARTS = ("query", "key", "value")
 # A row: kind, axes, and the name in each world. {part} stands for query, key and value.
 _AXES = {"V": "vocab_size", "E": "embedding_size", "P": "max_position_embeddings", "S": "type_vocab_size"}
 _AXES |= {"H": "hidden_size", "I": "intermediate_size", "N": "num_labels", "1": 1, "2": 2}
-_AXES |= {"D": "both_towers_size"}  # of a two-tower generator: twice its hidden size
+_AXES |= {"D": "twice_hidden_size"}
 
 # The tensors of a row of each kind: endings of their names in each world, and how many of the axes they have. A row
 # without a name in a world cannot be held there.
@@ -28,10 +28,11 @@ _KINDS = {
     "dense": [("/kernel", "/kernel", ".weight", 2), ("/bias", "/bias", ".bias", 1)],
     "norm": [("/gamma", "/gamma", ".weight", 1), ("/beta", "/beta", ".bias", 1)],
     "vector": [("", "", "", 1)],
+    "matrix": [("/kernel", "/kernel", ".weight", 2)],
     "output": [("/kernel", "output_weights", ".weight", 2), ("/bias", "output_bias", ".bias", 1)],
 }
 # Where a kernel of each kind is [out, in].
-_TURNED = {"dense": ("torch",), "output": ("tf1", "torch")}
+_TURNED = {"dense": ("torch",), "matrix": ("torch",), "output": ("tf1", "torch")}
 
 _EMBEDDINGS = (
     ("table", "VE", "embeddings/word", "embeddings/word_embeddings", "embeddings.word_embeddings"),
@@ -190,6 +191,15 @@ ALBERT = Architecture(
         "token_classifier": (("dense", "HN", "classifier", None, "classifier"),),
         "question_answering": (("output", "H2", "qa_outputs", "cls/squad/", "qa_outputs"),),
         "multiple_choice": (("output", "H1", "classifier", "", "classifier"),),
+        # Google's head for SQuAD 2, which no class of transformers has.
+        "conditional_answers": (
+            ("dense", "H1", "answers/start", "start_logits/dense", None),
+            ("dense", "DH", "answers/end_hidden", "end_logits/dense_0", None),
+            ("norm", "H", "answers/end_norm", "end_logits/LayerNorm", None),
+            ("dense", "H1", "answers/end", "end_logits/dense_1", None),
+            ("dense", "DH", "answers/class_hidden", "answer_class/dense_0", None),
+            ("matrix", "H1", "answers/class", "answer_class/dense_1", None),
+        ),
     },
 )
 
@@ -269,7 +279,7 @@ def model_tensors(fields: Mapping, tower: str, heads: Iterable[str], scope: str 
         scope: what TF-V1 calls the tower where that is not the tower's own name.
     """
     inner = fields["inner_group_num"]
-    fields = {"both_towers_size": 2 * fields["hidden_size"], **fields}
+    fields = {"twice_hidden_size": 2 * fields["hidden_size"], **fields}
     blocks = fields["num_hidden_groups"] * inner
     same_width = fields["embedding_size"] == fields["hidden_size"]
     return [

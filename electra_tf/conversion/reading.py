@@ -137,4 +137,7 @@ def _tf1(path, tower, settings, model_class, task):
     if tower == "discriminator" and "replaced_token" not in found.heads[tower]:
         weights = {name: array for name, array in checkpoint.weights.items() if name.startswith("discriminator/")}
         return LoadedModel("ElectraModel", checkpoint.discriminator, weights, ())
-    return pretrained(tower, getattr(checkpoint, tower), checkpoint.weights, None, path)
+    weights = checkpoint.weights
+    if found.sharing == "encoder" and tower == "generator":
+        weights = {name.replace("discriminator/", "generator/", 1): array for name, array in weights.items()}
+    return pretrained(tower, getattr(checkpoint, tower), weights, None, path)

@@ -29,12 +29,12 @@ _HEADS = {
     "cls/predictions/output_bias": "masked_lm",
     "cls/seq_relationship/output_bias": "sentence_order",
     "cls/squad/output_bias": "question_answering",
+    "answer_class/dense_1/kernel": "conditional_answers",
     "output_bias": "sequence_classifier",
     "discriminator_predictions/dense/kernel": "replaced_token",  # of ours
 }
 _STRANGERS = {
     r"bert/encoder/layer_shared/": "an ALBERT of brightmart's: another network, whose layers hold other operations",
-    r"(start_logits|end_logits|answer_class)/": "the conditional SQuAD 2 head of Google's ALBERT, which no other has",
     r"bert/encoder/layer_\d": "a BERT, whose layers are its own",
 }
 # What Google's code computes for a name in its configuration. Its gelu is the tanh form.
@@ -68,8 +68,11 @@ class AlbertCheckpoint:
         found = LoadedModel(name, self.config, self.weights, self.heads, self.num_labels)
         weights = {_called(name, found.tower): array for name, array in self.weights.items()}
         found = dataclasses.replace(found, weights=weights)
-        heads = MODEL_CLASSES[name].heads if set(MODEL_CLASSES[name].heads) <= set(self.heads) else self.heads
+        heads = MODEL_CLASSES[name].heads
+        if {*self.heads} - {*heads, "pooler"}:  # what no class of transformers has
+            heads = self.heads
         found = dataclasses.replace(found, heads=heads)
+        found = found if found.is_labelled else dataclasses.replace(found, num_labels=2)
         return dataclasses.replace(found, weights={t.ours: weights[t.ours] for t in found.table() if t.ours in weights})
 
 

@@ -38,6 +38,11 @@ def to_torch(model: "LoadedModel") -> dict[str, np.ndarray]:
     """
     _check_activation(model.heads, model.config)
     check_groups(model.config, "torch")
+    if "conditional_answers" in model.heads:
+        raise CheckpointError(
+            "the model has the conditional SQuAD 2 head of Google's ALBERT, which no class of transformers can hold",
+            expected="another target, tf1 or keras; or the encoder alone, with --class=AlbertModel",
+        )
     tensors = translate(model.weights, model.table(), "ours", "torch") | _identity_projection(model.config)
     base = f"{model.config.model_type}."
     return tensors if _has_prefix(model) else {name.removeprefix(base): tensor for name, tensor in tensors.items()}
@@ -72,8 +77,10 @@ def from_torch(
         tensors = {n if n.startswith(known) else base + n: tensor for n, tensor in tensors.items()}
         if "pooler" in heads and f"{base}pooler.weight" not in tensors:
             heads = ("replaced_token",) if any(n.startswith(_HEAD_ROOTS) for n in tensors) else ()
-    labels = next((len(tensors[n]) for n in ("classifier.out_proj.bias", "classifier.bias") if n in tensors), 2)
-    model = LoadedModel(name, config, {}, heads, labels, fields=dict(fields))
+    model = LoadedModel(name, config, {}, heads, fields=dict(fields))
+    if model.is_labelled:
+        biases = (tensors[n] for n in ("classifier.out_proj.bias", "classifier.bias") if n in tensors)
+        model = dataclasses.replace(model, num_labels=next((len(bias) for bias in biases), 2))
     tensors = _essential(tensors, config, where, keep_tied)
     return dataclasses.replace(model, weights=translate(tensors, model.table(), "torch", "ours", where))
 

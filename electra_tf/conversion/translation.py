@@ -113,6 +113,6 @@ def derive_fields(
                 where=where,
                 expected="an ELECTRA checkpoint with its encoder",
             )
-    sizes = {axis: fields[axis] for axis in telling if isinstance(axis, str) and axis != "both_towers_size"}
+    sizes = {axis: fields[axis] for axis in telling if isinstance(axis, str) and axis != "twice_hidden_size"}
     layers = {"num_hidden_layers": layers, "num_hidden_groups": layers, "inner_group_num": 1}
     return {"model_type": "electra", **sizes, **layers}

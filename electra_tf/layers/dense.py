@@ -51,6 +51,24 @@ class Dense(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("electra_tf")
+class Matrix(keras.layers.Layer):
+    """`x @ kernel`: a `Dense` without bias and activation."""
+
+    def __init__(self, inputs: int, units: int, initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.inputs, self.units, self.initializer = inputs, units, keras.initializers.get(initializer)
+        self.kernel = self.add_weight(name="kernel", shape=(inputs, units), initializer=self.initializer)
+        self.built = True
+
+    def call(self, x):
+        return ops.matmul(x, self.kernel)
+
+    def get_config(self):
+        initializer = keras.initializers.serialize(self.initializer)
+        return {**super().get_config(), "inputs": self.inputs, "units": self.units, "initializer": initializer}
+
+
+@keras.saving.register_keras_serializable("electra_tf")
 class LayerNorm(keras.layers.Layer):
     """Layer normalisation of the last axis, computed in float32 whatever the dtype policy.
 

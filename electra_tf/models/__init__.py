@@ -4,8 +4,10 @@ from electra_tf.models.config import EncoderConfig
 from electra_tf.models.encoder import Encoder, load_model, named_variables
 from electra_tf.models.presets import preset
 from electra_tf.models.task_models import (
+    ConditionalQuestionAnswerer,
     MaskedLanguageModel,
     MultipleChoice,
+    PooledEncoder,
     QuestionAnswerer,
     ReplacedTokenDetector,
     SentenceOrderModel,
@@ -14,10 +16,12 @@ from electra_tf.models.task_models import (
 )
 
 __all__ = [
+    "ConditionalQuestionAnswerer",
     "Encoder",
     "EncoderConfig",
     "MaskedLanguageModel",
     "MultipleChoice",
+    "PooledEncoder",
     "QuestionAnswerer",
     "ReplacedTokenDetector",
     "SentenceOrderModel",

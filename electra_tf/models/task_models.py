@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from electra_tf.layers.dense import Dense, truncated_normal
+from electra_tf.layers.dense import Dense, LayerNorm, Matrix, truncated_normal
 from electra_tf.layers.dropout import Dropout
 from electra_tf.layers.heads import ClassifierHead, MaskedLMHead, Pooler, ReplacedTokenHead
 from electra_tf.models.config import EncoderConfig
@@ -108,6 +108,17 @@ class _TaskModel(keras.Model):
 
 
 @keras.saving.register_keras_serializable("electra_tf")
+class PooledEncoder(_TaskModel):
+    """An ALBERT's sequence output [B, T, H] and its pooled output [B, H], in the dtype of computation."""
+
+    def make_heads(self):
+        self.pooler = self._pooler()
+
+    def score(self, hidden, training):
+        return hidden, self.pooler(hidden)
+
+
+@keras.saving.register_keras_serializable("electra_tf")
 class SequenceClassifier(_TaskModel):
     """Logits [B, N] of a text or a pair: N classes, or one number."""
 
@@ -147,6 +158,73 @@ class QuestionAnswerer(_TaskModel):
 
     def score(self, hidden, training):
         return ops.cast(self.qa_outputs(hidden), "float32")
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class ConditionalQuestionAnswerer(_TaskModel):
+    """Google's ALBERT for SQuAD 2: the end of an answer given its start, and whether there is one.
+
+    Call arguments: as `Encoder`, and
+        excluded: float or int [B, T], 1 where no answer may start or end.
+        start_positions: int [B], the true starts; None: the `beam` likeliest ones.
+
+    Returns: log-probabilities of the start [B, T], of the end [B, T] given the true start or [B, beam, T] given each of
+    the likeliest, their positions [B, beam] (or None), and the logit [B] that there is no answer; float32.
+    """
+
+    beam = 5
+
+    def make_heads(self):
+        c, policy = self.config, {"dtype": self.dtype_policy}
+        initializer = truncated_normal(c.initializer_range)
+
+        def wide(name):
+            return Dense(2 * c.hidden_size, c.hidden_size, "tanh", initializer, name=name, **policy)
+
+        self.pooler, self.answers = self._pooler(), _Parts(name="answers", **policy)
+        self.answers.start, self.answers.end = self._dense(1, "start"), self._dense(1, "end")
+        self.answers.end_hidden, self.answers.class_hidden = wide("end_hidden"), wide("class_hidden")
+        self.answers.end_norm = LayerNorm(c.hidden_size, c.layer_norm_eps, name="end_norm", **policy)
+        self.answers.class_output = Matrix(c.hidden_size, 1, initializer, name="class", **policy)
+
+    def call(
+        self,
+        input_ids,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        excluded=None,
+        start_positions=None,
+        training=False,
+    ):
+        hidden = self.encoder(input_ids, attention_mask, token_type_ids, position_ids, training=training)
+        parts = self.answers
+        out = ops.zeros(ops.shape(input_ids), "float32") if excluded is None else ops.cast(excluded, "float32")
+        start = _masked(parts.start(hidden), out)
+        starts = start_positions[:, None] if start_positions is not None else ops.top_k(start, self.beam)[1]
+        ends = [self._end(hidden, starts[:, number], out) for number in range(starts.shape[1])]
+        ends = ends[0] if start_positions is not None else ops.stack(ends, axis=1)
+
+        mean = ops.einsum("bt,bth->bh", ops.cast(ops.softmax(start, -1), hidden.dtype), hidden)
+        x = self.dropout(parts.class_hidden(ops.concatenate([mean, hidden[:, 0]], -1)), training=training)
+        no_answer = ops.cast(ops.squeeze(parts.class_output(x), -1), "float32")
+        return ops.log_softmax(start, -1), ends, None if start_positions is not None else starts, no_answer
+
+    def _end(self, hidden, start, out):
+        parts, tokens = self.answers, ops.shape(hidden)[1]
+        at_start = ops.take_along_axis(hidden, ops.cast(start, "int32")[:, None, None], axis=1)
+        both = ops.concatenate([hidden, ops.repeat(at_start, tokens, axis=1)], -1)
+        return ops.log_softmax(_masked(parts.end(parts.end_norm(parts.end_hidden(both))), out), -1)
+
+
+def _masked(logits, excluded):
+    """Logits [B, T, 1] as float32 [B, T], very low where `excluded` is 1."""
+    return ops.cast(ops.squeeze(logits, -1), "float32") * (1.0 - excluded) - 1e30 * excluded
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class _Parts(keras.layers.Layer):
+    """A name for layers that belong together."""
 
 
 @keras.saving.register_keras_serializable("electra_tf")

@@ -147,6 +147,8 @@ def test_what_transformers_saves_is_read_and_computes_the_same(name, config, for
         pairs = zip(found, (expected.prediction_logits, expected.sop_logits), strict=True)
     elif "QuestionAnswering" in name:
         pairs = [(found, torch.stack([expected.start_logits, expected.end_logits], -1))]
+    elif name == "AlbertModel":
+        pairs = zip(found, expected[:2], strict=True)
     else:
         pairs = [(found, expected[0])]
     for a, b in pairs:

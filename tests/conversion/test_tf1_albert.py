@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_tf.conversion.reading import load_tower
+from electra_tf.conversion import load_tower, read_model, write_folder
 from electra_tf.conversion.tf1_albert import read_albert
 from electra_tf.errors import CheckpointError
 from electra_tf.models import QuestionAnswerer, SentenceOrderModel, named_variables
@@ -67,9 +67,31 @@ def test_the_recorded_logits_of_squad_1_are_computed(shared):
         assert_close(np.asarray(logits)[..., number][real], recorded[f"v1_train_{name}_logits"][real])
 
 
-def test_the_conditional_head_of_squad_2_is_refused_by_name(shared):
+def test_the_recorded_probabilities_of_squad_2_are_computed(shared):
+    folder = shared / "data/golden/albert_squad_heads"
+    model, recorded = read_model(folder / "v2.ckpt").build(), np.load(folder / "outputs.npz")
+    inputs = [recorded[name] for name in ("input_ids", "input_mask", "segment_ids")]
+    allowed = recorded["p_mask"] == 0
+
+    start, end, _, no_answer = model(*inputs, excluded=recorded["p_mask"], start_positions=recorded["start_positions"])
+    assert_close(np.asarray(start)[allowed], recorded["v2_train_start_log_probs"][allowed])
+    assert_close(np.asarray(end)[allowed], recorded["v2_train_end_log_probs"][allowed])
+    assert_close(no_answer, recorded["v2_train_cls_logits"])
+
+    start, end, starts, no_answer = (np.asarray(x) for x in model(*inputs, excluded=recorded["p_mask"]))
+    np.testing.assert_array_equal(starts, recorded["v2_predict_start_top_index"])
+    assert_close(np.take_along_axis(start, starts, -1), recorded["v2_predict_start_top_log_probs"])
+    ends = np.argsort(-end, axis=-1)[..., :4]
+    np.testing.assert_array_equal(ends.reshape(6, 20), recorded["v2_predict_end_top_index"])
+    assert_close(np.take_along_axis(end, ends, -1).reshape(6, 20), recorded["v2_predict_end_top_log_probs"])
+    assert_close(no_answer, recorded["v2_predict_cls_logits"])
+
+
+def test_the_conditional_head_of_squad_2_has_no_class_of_transformers(shared, tmp_path):
+    model = read_model(shared / "data/golden/albert_squad_heads/v2.ckpt")
     with pytest.raises(CheckpointError, match="conditional SQuAD 2 head"):
-        read_albert(shared / "data/golden/albert_squad_heads/v2.ckpt")
+        write_folder(tmp_path / "hf", model)
+    assert not (tmp_path / "hf").exists()
 
 
 @pytest.mark.parametrize("name", ["albert_lamb", "albert_groups_adamw"])

@@ -1,0 +1,225 @@
+"""Any model from any format to any other: the same bits where the target can hold it, else an error that says why."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_models import CONFIGS
+
+from electra_tf import convert
+from electra_tf.conversion import LoadedModel, pretrained, read_model, write_folder
+from electra_tf.conversion.convert import verify
+from electra_tf.conversion.names import MODEL_CLASSES, model_tensors
+from electra_tf.conversion.tf1 import read_tf1
+from electra_tf.errors import CheckpointError, ConfigError, ElectraTFError
+from electra_tf.models import EncoderConfig
+
+LABELS = 3
+FORMATS = ("safetensors", "bin", "h5", "keras", "tf1")
+# What TF-V1 has no place for, and the words that say so.
+_REFUSED_BY_TF1 = {
+    "ElectraForSequenceClassification": "two layers with an activation",
+    "ElectraForMultipleChoice": "no place for the head",
+    "AlbertForTokenClassification": "no name",
+}
+
+
+def made(name, config, seed=0):
+    """A model of a class with random weights."""
+    kind = MODEL_CLASSES[name]
+    labelled = {"sequence_classifier", "token_classifier"} & set(kind.heads)
+    model = LoadedModel(name, config, {}, kind.heads, LABELS if labelled else 2)
+    random = np.random.default_rng(seed)
+    weights = {t.ours: random.normal(0, 0.3, t.shape("ours")).astype("float32") for t in model.table()}
+    return dataclasses.replace(model, weights=weights)
+
+
+def through(source, to, folder, name):
+    """The model after a conversion, as read from where it was written."""
+    target = folder / f"{to}{'.keras' if to == 'keras' else ''}"
+    (path,) = convert(source, target, to, task="mine", model_class=name)
+    return path
+
+
+def assert_same(model, expected):
+    assert (model.name, model.heads, model.num_labels) == (expected.name, expected.heads, expected.num_labels)
+    # Dropout and the like are no part of a TF-V1 ELECTRA.
+    for field in ("model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_hidden_groups", "hidden_act"):
+        assert getattr(model.config, field) == getattr(expected.config, field), field
+    assert model.weights.keys() == expected.weights.keys()
+    for tensor, array in expected.weights.items():
+        np.testing.assert_array_equal(model.weights[tensor], array, err_msg=tensor)
+
+
+@st.composite
+def models(draw):
+    name = draw(st.sampled_from(sorted(MODEL_CLASSES)))
+    albert, heads = name.startswith("Albert"), draw(st.integers(1, 2))
+    layers = draw(st.integers(1, 3))
+    sizes = {"num_hidden_groups": draw(st.integers(1, layers)), "inner_group_num": draw(st.integers(1, 2))}
+    config = EncoderConfig(
+        "albert" if albert else "electra",
+        vocab_size=draw(st.integers(2, 9)),
+        embedding_size=draw(st.integers(1, 6)),
+        hidden_size=heads * draw(st.integers(2, 4)),
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=draw(st.integers(1, 9)),
+        hidden_act="gelu_new" if albert else "gelu",
+        max_position_embeddings=draw(st.integers(1, 9)),
+        **(sizes if albert else {}),
+    )
+    return made(name, config, draw(st.integers(0, 9)))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(model=models(), path=st.lists(st.sampled_from(FORMATS), min_size=1, max_size=3))
+def test_any_model_through_any_formats_is_the_same_bits_or_a_named_error(model, path):
+    pytest.importorskip("torch")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        write_folder(folder / "start", model)
+        place = folder / "start"
+        for number, to in enumerate(path):
+            if to == "tf1" and model.name in _REFUSED_BY_TF1:
+                with pytest.raises(CheckpointError, match=_REFUSED_BY_TF1[model.name]):
+                    through(place, to, folder / str(number), model.name)
+                return
+            place = through(place, to, folder / str(number), model.name)
+        heads = {"num_attention_heads": model.config.num_attention_heads}
+        given_heads = heads if path[-1] == "tf1" and model.config.model_type == "electra" else None
+        assert_same(read_model(place, settings=given_heads, model_class=model.name), model)
+
+
+@pytest.mark.parametrize("name", MODEL_CLASSES)
+@pytest.mark.parametrize("to", FORMATS)
+def test_what_is_written_computes_the_same(name, to, tmp_path):
+    """By transformers' class where the target is its folder, else by ours."""
+    pytest.importorskip("torch")
+    config = CONFIGS["electra" if name.startswith("Electra") else "albert_of_one_width"]
+    config = config.replace(num_attention_heads=1)  # what a TF-V1 ELECTRA of this width is taken to have
+    model = made(name, config)
+    write_folder(tmp_path / "source", model)
+    if to == "tf1" and name in _REFUSED_BY_TF1:
+        with pytest.raises(CheckpointError, match=_REFUSED_BY_TF1[name]):
+            through(tmp_path / "source", to, tmp_path, name)
+        return
+    target = through(tmp_path / "source", to, tmp_path, name)
+    found = verify(tmp_path / "source", target, model_class=name)
+    assert found["largest"] > 0.01
+    assert found["difference"] <= 1e-5 * max(1, found["largest"])
+    assert found["engine"] == ("transformers" if to in ("safetensors", "bin") else "electra_tf")
+
+
+def test_googles_classifier_becomes_transformers_and_back_bit_for_bit(shared, tmp_path):
+    source = shared / "data/golden/electra_finetune_classification/final.ckpt"
+    (folder,) = convert(source, tmp_path / "hf")
+    found = verify(source, folder)
+    assert found["difference"] <= 1e-5 * max(1, found["largest"])
+    (prefix,) = convert(folder, tmp_path / "tf1", "tf1", task="mnli")
+    ours, theirs = read_tf1(prefix).weights, read_tf1(source).weights
+    assert {n.split("/")[1] for n in theirs if n.startswith("task_")} == {"mnli"}
+    assert ours.keys() == theirs.keys()
+    for name, array in theirs.items():
+        np.testing.assert_array_equal(ours[name], array, err_msg=name)
+
+
+def test_two_folders_become_one_checkpoint(shared, tmp_path):
+    source = shared / "data/golden/electra_tied/final.ckpt"
+    both = convert(source, tmp_path / "hf", tower="both")
+    (prefix,) = convert(both[0], tmp_path / "tf1", "tf1", generator=both[1])
+    ours, theirs = read_tf1(prefix), read_tf1(source)
+    assert ours.sharing == "all"
+    for name, array in theirs.weights.items():
+        np.testing.assert_array_equal(ours.weights[name], array, err_msg=name)
+
+
+def test_two_folders_with_other_embeddings_say_by_how_much(tmp_path, make_weights):
+    config = CONFIGS["electra"]
+    weights = make_weights(config, config)
+    weights["generator/embeddings/norm/beta"] = weights["discriminator/embeddings/norm/beta"] + 1
+    for tower in ("discriminator", "generator"):
+        write_folder(tmp_path / tower, pretrained(tower, config, weights))
+    arguments = (tmp_path / "discriminator", tmp_path / "tf1", "tf1")
+    with pytest.raises(CheckpointError, match=r"embeddings differ: .*norm/beta by up to 1\b"):
+        convert(*arguments, generator=tmp_path / "generator")
+    (prefix,) = convert(*arguments, generator=tmp_path / "generator", sharing="none")
+    assert read_tf1(prefix).sharing == "none"
+    np.testing.assert_array_equal(
+        read_tf1(prefix).weights["generator/embeddings/norm/beta"], weights["generator/embeddings/norm/beta"]
+    )
+
+
+def test_a_padded_vocabulary_is_cut_back(tmp_path):
+    model = made("ElectraForMaskedLM", CONFIGS["electra"])
+    write_folder(tmp_path / "padded", model)
+    (folder,) = convert(tmp_path / "padded", tmp_path / "cut", vocab_size=30)
+    cut = read_model(folder)
+    assert cut.config.vocab_size == 30
+    for name in ("generator/embeddings/word/embeddings", "masked_lm/output_bias"):
+        np.testing.assert_array_equal(cut.weights[name], model.weights[name][:30])
+    with pytest.raises(CheckpointError, match="the vocabulary has 40 rows"):
+        convert(tmp_path / "padded", tmp_path / "more", vocab_size=41)
+
+
+@pytest.mark.parametrize("keep", [None, "embeddings", "head"])
+def test_tied_tensors_that_differ_are_an_error_unless_one_is_chosen(keep, tmp_path):
+    from electra_tf.conversion.safetensors import read_tensors, write_tensors
+
+    model = made("ElectraForMaskedLM", CONFIGS["electra"])
+    write_folder(tmp_path / "hf", model)
+    file = tmp_path / "hf/model.safetensors"
+    tensors, table = read_tensors(file), model.weights["generator/embeddings/word/embeddings"]
+    write_tensors(file, {**tensors, "generator_lm_head.weight": table + 0.5}, {"format": "pt"})
+    if keep is None:
+        with pytest.raises(CheckpointError, match=r"(?s)differ by up to 0\.5.*--keep_tied"):
+            read_model(tmp_path / "hf")
+        return
+    expected = table if keep == "embeddings" else table + 0.5
+    found = read_model(tmp_path / "hf", keep_tied=keep).weights["generator/embeddings/word/embeddings"]
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"to": "onnx"}, "no format 'onnx'"),
+        ({"tower": "both"}, "no generator here, only a discriminator"),
+        ({"model_class": "ElectraForMaskedLM"}, "cannot be a ElectraForMaskedLM: its heads are replaced_token"),
+        ({"model_class": "BertModel"}, "no class 'BertModel'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said(arguments, message, tmp_path):
+    write_folder(tmp_path / "hf", made("ElectraForPreTraining", CONFIGS["electra"]))
+    with pytest.raises(ElectraTFError, match=message):
+        convert(tmp_path / "hf", tmp_path / "out", **arguments)
+
+
+@pytest.mark.parametrize("world", ["tf1", "torch"])
+def test_groups_that_another_world_divides_otherwise_are_refused(world, tmp_path):
+    layers, groups = {"tf1": (22, 22), "torch": (18, 14)}[world]
+    config = CONFIGS["albert_of_one_width"].replace(num_hidden_layers=layers, num_hidden_groups=groups)
+    model = made("AlbertForMaskedLM", config)
+    with pytest.raises(ConfigError, match=f"{layers} layers in {groups} groups"):
+        if world == "torch":
+            write_folder(tmp_path / "hf", model)
+        else:
+            write_folder(tmp_path / "hf", model)
+            convert(tmp_path / "hf", tmp_path / "tf1", "tf1")
+
+
+def test_a_task_without_a_name_is_asked_for(tmp_path):
+    write_folder(tmp_path / "hf", made("ElectraForTokenClassification", CONFIGS["electra"]))
+    with pytest.raises(ConfigError, match="--task"):
+        convert(tmp_path / "hf", tmp_path / "tf1", "tf1")
+
+
+def test_the_table_of_a_model_is_the_table_of_its_class():
+    for name, kind in MODEL_CLASSES.items():
+        config = CONFIGS["electra" if kind.model_type == "electra" else "albert"]
+        fields = dataclasses.asdict(config) | {"num_labels": 2}
+        assert made(name, config).weights.keys() == {t.ours for t in model_tensors(fields, kind.tower, kind.heads)}
