@@ -158,7 +158,7 @@ def run_peer(data, steps, seed):
     for number, batch in enumerate(dataset.batches(recipe.batch_size, seed=100 + seed).take(steps), start=1):
         drawn = draw(batch, 5000 + seed, tf.constant(number, tf.int64), config, special)
         peer.train()
-        loss, *_ = peer(*as_torch(batch, drawn), numbers=torch.rand(drawn.numbers.shape))
+        loss, *_ = peer(*as_torch(batch, drawn), numbers=torch.rand(tuple(drawn.numbers.shape)))
         loss.backward()
         optimizer.step()
         if number % recipe.eval_every == 0:

@@ -262,7 +262,7 @@ def test_a_checkpoint_of_another_model_is_refused(refused, quick_data, begun):
 
 
 def test_another_recipe_is_refused_on_resume(refused, quick_data, begun):
-    words = ["learning_rate: 0.001, now 0.5", "mask_prob: 0.15, now 0.3", begun / "run.json"]
+    words = ["learning_rate: 0.002, now 0.5", "mask_prob: 0.15, now 0.3", begun / "run.json"]
     arguments = pretraining(quick_data, begun, Recipe__learning_rate=0.5, Model__mask_prob=0.3)
     refused(*arguments, words=words)
 
