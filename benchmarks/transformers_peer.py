@@ -1,7 +1,7 @@
 """Runs transformers' own classes, in whatever environment starts it; it imports nothing of ours.
 
     python transformers_peer.py torch run FOLDER...     what each Hugging Face folder computes, to FOLDER.npz
-    python transformers_peer.py torch make FOLDER...    a random model for each FOLDER/config.json, saved there, likewise
+    python transformers_peer.py torch make FOLDER...    a random model of FOLDER/config.json, saved there, likewise
     python transformers_peer.py tensorflow run|make ... the same by the TensorFlow classes of version 4, as tf_model.h5
     python transformers_peer.py tf1 run FOLDER...       a TF-V1 checkpoint FOLDER/model.ckpt, by version 4's own loaders
 

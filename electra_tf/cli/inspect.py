@@ -9,7 +9,9 @@ from absl import flags
 
 from electra_tf.errors import CheckpointError, ConfigError
 
-DESCRIPTION = "Tells what a run directory, data set, Hugging Face folder, TF-V1 checkpoint or vocabulary holds."
+DESCRIPTION = (
+    "Tells what a run directory, data set, Hugging Face folder, TF-V1 checkpoint, .keras file or vocabulary holds."
+)
 EXAMPLE = "electra-tf inspect runs/tiny"
 POSITIONAL = "a path"
 
@@ -90,15 +92,18 @@ def tf1(path: Path) -> dict:
     """Facts of a TF-V1 checkpoint, from its index and its step."""
     from electra_tf.conversion.layout import layout
     from electra_tf.conversion.tf1 import find_prefix, is_weight, read_shapes, read_step
-    from electra_tf.conversion.tf1_albert import heads_of, is_albert
+    from electra_tf.conversion.tf1_albert import check_names, heads_of, is_albert
     from electra_tf.conversion.tf1_tasks import kind_of, tasks_of
 
     prefix, shapes = find_prefix(path), read_shapes(path)
+    has_data = any(prefix.parent.glob(f"{prefix.name}.data-*"))
     if is_albert(path):
+        check_names(shapes, prefix)
         return {
             "kind": "TF-V1 checkpoint of an ALBERT",
             "prefix": str(prefix),
-            "step": read_step(prefix),
+            "step": read_step(prefix) if has_data else None,
+            "data": "there" if has_data else "missing: only the index is here",
             "parameters": sum(prod(shape) for name, shape in shapes.items() if is_weight(name)),
             "heads": heads_of(shapes),
             "moments": any(name.endswith(("/adam_m", "/lamb_m")) for name in shapes),
@@ -109,7 +114,8 @@ def tf1(path: Path) -> dict:
     return {
         "kind": "TF-V1 checkpoint",
         "prefix": str(prefix),
-        "step": read_step(prefix),
+        "step": read_step(prefix) if has_data else None,
+        "data": "there" if has_data else "missing: only the index is here",
         "parameters": _parameters({tensor.ours: tensor.shape("ours") for tensor in found.tensors()}),
         "embedding sharing": found.sharing,
         "heads": sorted({head for heads in found.heads.values() for head in heads}),
@@ -117,6 +123,21 @@ def tf1(path: Path) -> dict:
         "Adam slots": any(name.endswith("/adam_m") for name in shapes),
         **{tower: found.fields(tower) for tower in ("discriminator", "generator")},
         **found.towers,
+    }
+
+
+def keras_file(path: Path) -> dict:
+    """Facts of a `.keras` file, from its description and the shapes of its weights."""
+    from electra_tf.conversion.keras_file import read_description
+
+    description, shapes = read_description(path)
+    inside = description["config"]
+    return {
+        "kind": "Keras model",
+        "class": description["class_name"],
+        "parameters": sum(prod(shape) for _, shape in shapes),
+        "dtype": sorted({dtype for dtype, _ in shapes}),
+        "configuration": inside.get("config", inside),
     }
 
 
@@ -139,6 +160,7 @@ _READERS = {
     "data_set": data_set,
     "transformers_folder": transformers_folder,
     "tf1": tf1,
+    "keras": keras_file,
     "vocabulary": vocabulary,
 }
 

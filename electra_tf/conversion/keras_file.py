@@ -1,5 +1,7 @@
 """Models in Keras' own format, `.keras`: configuration and weights in one file."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,34 @@ def read_keras(path) -> LoadedModel:
         ours = f"{result.tower}/" + path_.removeprefix(prefix) if path_.startswith(prefix) else path_
         result.weights[ours] = np.asarray(variable)
     return result
+
+
+def read_description(path) -> tuple[dict, list[tuple[str, tuple[int, ...]]]]:
+    """(`config.json`, type and shape of every weight) of a `.keras` file, without reading the weights.
+
+    Raises: `CheckpointError` for a damaged file.
+    """
+    import h5py
+
+    shapes = []
+
+    def visit(_, item):
+        if isinstance(item, h5py.Dataset):
+            shapes.append((item.dtype.name, item.shape))
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            description = json.loads(archive.read("config.json"))
+            with archive.open("model.weights.h5") as weights, h5py.File(weights, "r") as file:
+                file.visititems(visit)
+            return {"class_name": description["class_name"], "config": description["config"]}, shapes
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"the file cannot be read: {error}",
+            where=path,
+            expected="a model saved by Keras 3",
+            remedy="copy the file again from where it came from",
+        ) from error
 
 
 def write_keras(path, model: LoadedModel) -> Path:

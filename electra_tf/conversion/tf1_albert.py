@@ -94,11 +94,9 @@ def read_albert(path, settings: Mapping | None = None, multiple_choice: bool = F
     them or is missing, and other networks.
     """
     prefix = find_prefix(path)
+    check_names(read_shapes(path), prefix)
     tensors = {name.removeprefix(_HUB_SCOPE): array for name, array in read_variables(prefix).items()}
     weights = {name: array for name, array in tensors.items() if is_weight(name)}
-    for pattern, kind in _STRANGERS.items():
-        if found := next((name for name in weights if re.match(pattern, name)), None):
-            raise CheckpointError(f"this is {kind} ({found})", where=prefix, expected="Google's ALBERT")
     config = _config({name: array.shape for name, array in weights.items()}, settings, prefix)
     heads = heads_of(weights)
     labels = len(weights["output_bias"]) if "output_bias" in weights else 2
@@ -157,6 +155,14 @@ def write_albert(folder, model: LoadedModel, slots_m=None, slots_v=None, step: i
         for arrays in (model.weights, slots_m, slots_v)
     ]
     return save_variables(folder, table, *given, step, {CONFIG_FILES[0]: json.dumps(config, indent=2) + "\n"})
+
+
+def check_names(names: Collection[str], where=None) -> None:
+    """Raises `CheckpointError` where variables of such names are another network's that has BERT's names."""
+    names = sorted(name.removeprefix(_HUB_SCOPE) for name in names)
+    for pattern, kind in _STRANGERS.items():
+        if found := next((name for name in names if re.match(pattern, name)), None):
+            raise CheckpointError(f"this is {kind} ({found})", where=where, expected="Google's ALBERT")
 
 
 def heads_of(names: Collection[str]) -> list[str]:

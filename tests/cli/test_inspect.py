@@ -137,3 +137,45 @@ def test_a_large_model_is_told_of_in_three_seconds_without_reading_its_weights(t
     )
     assert time.monotonic() - began < 3
     assert json.loads(done.stdout)["parameters"] == 110_000_000
+
+
+def test_a_keras_file_tells_its_class_parameters_and_configuration(electra_tf, towers, tmp_path):
+    model = ReplacedTokenDetector(towers[0])
+    model.save(tmp_path / "model.keras")
+    facts = _facts(electra_tf, tmp_path / "model.keras")
+    assert (facts["kind"], facts["class"]) == ("Keras model", "ReplacedTokenDetector")
+    assert facts["parameters"] == count_parameters(model)
+    assert facts["configuration"]["hidden_size"] == towers[0].hidden_size
+
+
+def test_a_damaged_keras_file_is_said(electra_tf, towers, tmp_path):
+    ReplacedTokenDetector(towers[0]).save(tmp_path / "model.keras")
+    content = (tmp_path / "model.keras").read_bytes()
+    (tmp_path / "model.keras").write_bytes(content[: len(content) // 2])
+    for command in (["inspect"], ["convert", "--output", tmp_path / "out", "--input"]):
+        done = electra_tf(*command, tmp_path / "model.keras")
+        assert done.returncode == 2
+        assert "cannot be read" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["albert_base_v1", "albert_large_v1"])
+def test_the_index_of_a_published_albert_tells_what_it_holds_without_its_weights(electra_tf, name):
+    folder = GOLDEN.parents[2] / "shared/data/checkpoints" / name
+    if not folder.is_dir():
+        pytest.skip("the reference data are not here")
+    done = electra_tf("inspect", folder, "--json")
+    facts = json.loads(done.stdout) if not done.returncode else pytest.fail(done.stderr)
+    assert facts["heads"] == ["pooler", "masked_lm", "sentence_order"]
+    assert len(facts["tensors"]) == 32
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["convert", "--output", "out", "--input"]])
+def test_brightmarts_albert_is_refused_with_the_reason(electra_tf, command):
+    prefix = GOLDEN.parents[2] / "shared/data/checkpoints/albert_tiny_zh_brightmart/albert_model.ckpt"
+    if not prefix.with_suffix(".ckpt.index").is_file():
+        pytest.skip("the reference data are not here")
+    done = electra_tf(*command, prefix)
+    assert done.returncode == 2
+    assert "another network" in done.stderr

@@ -1,7 +1,9 @@
 import dataclasses
+import re
 
 import pytest
 
+from electra_tf.conversion.layout import layout
 from electra_tf.conversion.names import MODEL_CLASSES, joint_tensors, model_tensors, tower_tensors
 from electra_tf.models import MaskedLanguageModel, ReplacedTokenDetector, named_variables, preset
 from electra_tf.models.presets import generator_config
@@ -61,6 +63,28 @@ def test_tf1_names_and_shapes_are_those_of_googles_graphs(shared, dump, name, wi
         generator = generator.replace(embedding_size=generator.hidden_size)
     table = joint_tensors(_fields(model.encoder), _fields(generator), sharing)
     assert _foreign(table, "tf1") == _dump(shared / f"reference/names/tf1_electra_{dump}.txt")
+
+
+# What the names of a dump say of its towers; the rest have a discriminator and a generator.
+_ALONE = {"uniform": {"discriminator"}, "tied_generator": {"discriminator"}, "mlm_only": {"generator"}}
+_ALONE |= {mode: {"discriminator", "generator_ltr", "generator_rtl"} for mode in ("two_tower", "electric")}
+_ALONE |= {"finetune": {"discriminator"}}
+
+
+def test_every_mode_of_googles_electra_has_the_names_of_its_dump(shared):
+    files = sorted((shared / "reference/names").glob("tf1_electra_*.txt"))
+    assert len(files) > 20
+    for file in files:
+        dump = _dump(file)
+        found = layout(dump, "tf1", file)
+        assert _foreign(found.tensors(), "tf1") == dump, file.name
+        expected = next((t for mode, t in _ALONE.items() if mode in file.name), {"discriminator", "generator"})
+        assert found.towers.keys() == expected, file.name
+        size = re.search("small|base|large", file.name)[0]
+        fields = _fields(preset(f"electra_{size}").encoder)
+        whole = found.towers.get("discriminator") or found.towers["generator"]
+        names = set(whole) - {"vocab_size"}  # Korean ones have another
+        assert {n: whole[n] for n in names} == {n: fields[n] for n in names}, file.name
 
 
 @pytest.mark.parametrize("size", ["base", "large"])
@@ -123,6 +147,7 @@ def test_every_class_of_transformers_has_the_names_of_its_dumps(shared, name):
         ("base_finetune_stsb", ("pooler", "sequence_classifier")),
         ("base_finetune_race", ("pooler", "multiple_choice")),
         ("base_finetune_squad_v1", ("pooler", "question_answering")),
+        ("base_finetune_squad_v2", ("pooler", "conditional_answers")),
         ("large_pretrain", ("pooler", "masked_lm", "sentence_order")),
         ("xlarge_pretrain", ("pooler", "masked_lm", "sentence_order")),
         ("xxlarge_pretrain", ("pooler", "masked_lm", "sentence_order")),
