@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from transformers_peer import OUTPUTS, inputs
+from transformers_peer import OUTPUTS, inputs, spread
 
 from electra_tf import convert
 from electra_tf.conversion import LoadedModel, read_model, write_folder
@@ -67,7 +67,8 @@ def networks(name):
 def random_model(name, config):
     kind, random = MODEL_CLASSES[name], np.random.default_rng(0)
     model = LoadedModel(name, config, {}, kind.heads, 3 if labels_of(name) else 2)
-    weights = {t.ours: random.normal(0, 0.2, t.shape("ours")).astype("float32") for t in model.table()}
+    shapes = {t.ours: t.shape("ours") for t in model.table()}
+    weights = {n: random.normal(0, spread(shape[::-1]), shape).astype("float32") for n, shape in shapes.items()}
     weights = {n: array + 1 if n.endswith("gamma") else array for n, array in weights.items()}
     return dataclasses.replace(model, weights=weights)
 

@@ -39,6 +39,11 @@ def configuration(name, fields):
     return getattr(transformers, f"{name.split('For')[0].removesuffix('Model')}Config")(**fields)
 
 
+def spread(shape):
+    """Standard deviation of a random tensor: products keep their inputs' size, or rounding would be all one measures."""
+    return min(0.2, 0.7 / shape[-1] ** 0.5) if len(shape) == 2 else 0.2
+
+
 def random_torch(name, fields):
     """A model whose biases and norms are random, too, so that a swapped pair would show."""
     import torch
@@ -51,7 +56,7 @@ def random_torch(name, fields):
             if "embedding_hidden_mapping_in" in tensor_name and fields["embedding_size"] == fields["hidden_size"]:
                 tensor.copy_(torch.eye(len(tensor)) if tensor.ndim == 2 else torch.zeros_like(tensor))
             else:
-                tensor.add_(0.2 * torch.randn_like(tensor))
+                tensor.add_(spread(tensor.shape) * torch.randn_like(tensor))
     return model
 
 
@@ -90,7 +95,7 @@ def by_tensorflow(folder, peer, fields, task):
         if "embedding_hidden_mapping_in" in weight.name and fields["embedding_size"] == fields["hidden_size"]:
             weight.assign(tf.eye(weight.shape[0]) if len(weight.shape) == 2 else tf.zeros_like(weight))
         else:
-            weight.assign_add(0.2 * random.normal(weight.shape))
+            weight.assign_add(spread(weight.shape[::-1]) * random.normal(weight.shape))
     model.save_pretrained(folder)
     return model(**given)
 

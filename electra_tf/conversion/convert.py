@@ -7,9 +7,11 @@ import numpy as np
 
 from electra_tf.conversion.detect import recognise
 from electra_tf.conversion.keras_file import write_keras
+from electra_tf.conversion.model_card import model_card
 from electra_tf.conversion.models import LoadedModel
 from electra_tf.conversion.names import TOWERS
 from electra_tf.conversion.reading import as_tower, read_model
+from electra_tf.conversion.run_directory import RUN
 from electra_tf.conversion.transformers_folder import FORMS, write_folder
 from electra_tf.errors import CheckpointError, ConfigError
 
@@ -78,9 +80,6 @@ def _write(model, place, to, source, vocab, task, dtype, shard_bytes):
         return write_keras(place, model)
     if to == "tf1":
         return _model_as_tf1(model, place, task)
-    from electra_tf.conversion.run_directory import RUN
-    from electra_tf.training.report import model_card
-
     card = model_card(source, model.tower) if (Path(source) / RUN).is_file() else None
     write_folder(place, model, vocab or model.tokenizer, card, form=to, dtype=dtype, shard_bytes=shard_bytes)
     return place

@@ -2,6 +2,7 @@
 
 MODEL_DIR/
   run.json                       what is trained: both configurations, sharing, recipe, data, step count
+  metrics.jsonl                  training and held-out metrics, a JSON object a line
   tokenizer/                     the vocabulary and its settings
   checkpoints/step-00001000/
     state.safetensors            every weight, both Adam slots, the metric window: a flat map of unique names
@@ -25,7 +26,7 @@ from electra_tf.errors import CheckpointError, OutputError
 if TYPE_CHECKING:
     from electra_tf.models.config import EncoderConfig
 
-RUN, STATE, INDEX = "run.json", "state.safetensors", "index.json"
+RUN, STATE, INDEX, METRICS = "run.json", "state.safetensors", "index.json", "metrics.jsonl"
 WEIGHTS, MOMENTS, VARIANCES = "weights/", "adam_m/", "adam_v/"
 
 
@@ -42,6 +43,11 @@ class Run:
     sharing: str
     tokenizer: Path
     run: dict = field(default_factory=dict)
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """Every line of a `metrics.jsonl`; none where there is no file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def checkpoint_folder(model_dir, step: int) -> Path:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from electra_tf.conversion.run_directory import METRICS
 from electra_tf.errors import OutputError
-
-METRICS = "metrics.jsonl"
 
 
 def binned_area_under_curve(positive, negative) -> float:
@@ -60,11 +59,6 @@ def cut_back(path: Path, step: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
-
-
-def read_metrics(path: Path) -> list[dict]:
-    """Every line of a `metrics.jsonl`; none where there is no file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 class MetricsLog:

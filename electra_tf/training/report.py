@@ -1,12 +1,8 @@
-"""Pictures and words about a finished run: the curves as a PNG, the model card of an export."""
+"""A picture of a finished run: its curves as a PNG."""
 
-import json
 from pathlib import Path
 
-from electra_tf.conversion.models import class_with
-from electra_tf.conversion.names import PRETRAINING_HEADS
-from electra_tf.conversion.run_directory import RUN
-from electra_tf.training.progress import METRICS, read_metrics
+from electra_tf.conversion.run_directory import METRICS, read_metrics
 
 
 def draw_curves(model_dir, path) -> None:
@@ -48,57 +44,3 @@ def draw_curves(model_dir, path) -> None:
 
 def _series(lines, name):
     return [line["step"] for line in lines], [line[name] for line in lines]
-
-
-def model_card(model_dir, tower: str) -> str:
-    """README.md of an exported tower: data, steps, recipe, metrics, and how to load it."""
-    run = json.loads((Path(model_dir) / RUN).read_text(encoding="utf-8"))
-    lines = read_metrics(Path(model_dir) / METRICS)
-    evaluation = next((line for line in reversed(lines) if line["kind"] == "eval"), {})
-    config, recipe = run["model"][tower], run["recipe"]
-    holder = class_with(config["model_type"], PRETRAINING_HEADS[tower])
-    metrics = {name: value for name, value in evaluation.items() if name not in ("step", "kind", "wall")}
-    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items())
-    return f"""---
-library_name: transformers
-tags: [{config["model_type"]}, pre-trained]
----
-
-# A {config["model_type"].upper()} {tower}
-
-Pre-trained from scratch by replaced-token detection with `electra_tf`.
-
-| | |
-|---|---|
-| hidden size, layers | {config["hidden_size"]}, {config["num_hidden_layers"]} |
-| attention heads | {config["num_attention_heads"]} |
-| embedding size, vocabulary | {config["embedding_size"]}, {config["vocab_size"]} |
-| steps | {recipe["steps"]:,}, the last evaluation at step {evaluation.get("step", 0):,} |
-| batch | {recipe["batch_size"]} rows |
-| peak learning rate | {recipe["learning_rate"]} |
-| schedule | {recipe["schedule"]}, {recipe["warmup_steps"]} warm-up steps |
-| masked | {run["model"]["mask_prob"]:.0%} of the tokens |
-| seed | {recipe["seed"]} |
-| data | identity {run["data"]["identity"][:16]} |
-
-On held-out text, under fixed masks and samples (losses in nats):
-
-| metric | value |
-|---|---|
-{rows}
-
-## Loading it
-
-```python
-from transformers import AutoTokenizer, {holder}
-
-tokenizer = AutoTokenizer.from_pretrained("FOLDER")
-model = {holder}.from_pretrained("FOLDER")
-```
-
-```python
-from electra_tf import Encoder
-
-encoder = Encoder.from_pretrained("FOLDER", tower="{tower}")  # a Keras model
-```
-"""

@@ -14,7 +14,7 @@ import keras
 import orbit
 import tensorflow as tf
 
-from electra_tf.conversion.run_directory import RUN, list_checkpoints
+from electra_tf.conversion.run_directory import METRICS, RUN, list_checkpoints
 from electra_tf.data.manifest import check_vocabulary
 from electra_tf.data.reader import DataSet
 from electra_tf.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
@@ -26,7 +26,7 @@ from electra_tf.training.cost import Cost
 from electra_tf.training.evaluation import Evaluation
 from electra_tf.training.health import Health
 from electra_tf.training.loop import Trainer
-from electra_tf.training.progress import METRICS, Display, MetricsLog, cut_back
+from electra_tf.training.progress import Display, MetricsLog, cut_back
 from electra_tf.training.recipe import Model, Recipe, differences
 from electra_tf.training.state import State
 from electra_tf.training.step import Step

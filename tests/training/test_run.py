@@ -11,10 +11,9 @@ import sys
 
 import pytest
 
-from electra_tf.conversion.run_directory import list_checkpoints
+from electra_tf.conversion.run_directory import list_checkpoints, read_metrics
 from electra_tf.data.builder import build_data
 from electra_tf.errors import CheckpointError, ConfigError, DataError, TrainingError
-from electra_tf.training.progress import read_metrics
 from electra_tf.training.run import pretrain
 
 
