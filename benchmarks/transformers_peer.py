@@ -40,7 +40,7 @@ def configuration(name, fields):
 
 
 def spread(shape):
-    """Standard deviation of a random tensor: products keep their inputs' size, or rounding would be all one measures."""
+    """Standard deviation of a random tensor: products keep the size of their inputs, so that rounding stays small."""
     return min(0.2, 0.7 / shape[-1] ** 0.5) if len(shape) == 2 else 0.2
 
 

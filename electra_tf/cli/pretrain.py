@@ -10,6 +10,8 @@ DESCRIPTION = (
 )
 EXAMPLE = """
 electra-tf pretrain --gin_file electra_tiny --data data --model_dir runs/tiny
+electra-tf pretrain --gin_file electra_small --init_checkpoint electra-small-discriminator \\
+    --init_generator electra-small-generator --data data --model_dir runs/continued
 electra-tf pretrain --gin_file electra_small --gin_param 'Recipe.steps = 200000' --data data --model_dir runs/small
 """
 
@@ -26,6 +28,10 @@ def define_flags() -> None:
     flags.DEFINE_string("strategy", "one", "one, mirrored, multi_worker (TF_CONFIG) or tpu.")
     flags.DEFINE_integer("devices", None, "How many devices of this machine to use.", lower_bound=1)
     flags.DEFINE_integer("threads", None, "Threads of an operation on a CPU; all cores by default.", lower_bound=1)
+    flags.DEFINE_string("init_checkpoint", None, "Take a new run's weights from this checkpoint, of any format.")
+    flags.DEFINE_string("init_generator", None, "Take the generator's from this one.")
+    flags.DEFINE_string("init_vocab", None, "The tokenizer of those checkpoints, where none is beside them.")
+    flags.DEFINE_boolean("init_slots", False, "Take over Adam's moments, too, from a TF-V1 checkpoint or a run.")
     flags.DEFINE_boolean("extend", False, "Allow more steps than the run was begun with.")
     flags.DEFINE_boolean("json", False, "Print the result as JSON on standard output.")
     flags.mark_flags_as_required(["data", "model_dir"])
@@ -33,10 +39,14 @@ def define_flags() -> None:
 
 def run(values) -> int:
     from electra_tf.cli.gin_files import configured
+    from electra_tf.training.initial import Start
     from electra_tf.training.recipe import Model, Recipe
     from electra_tf.training.run import pretrain
 
     (model, recipe), operative = configured([Model, Recipe], values.gin_file, values.gin_param)
+    start = None
+    if values.init_checkpoint or values.init_generator:
+        start = Start(values.init_checkpoint, values.init_generator, values.init_vocab, values.init_slots)
     result = pretrain(
         values.data,
         values.model_dir,
@@ -46,6 +56,7 @@ def run(values) -> int:
         devices=values.devices,
         threads=values.threads,
         extend=values.extend,
+        start=start,
         operative_config=operative,
     )
     if values.json:

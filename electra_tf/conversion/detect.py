@@ -1,5 +1,6 @@
 """What is at a path: a run, a model, a data set or a vocabulary, told from what is there."""
 
+import re
 from pathlib import Path
 
 from electra_tf.conversion.transformers_folder import CONFIG, WEIGHT_FILES, WEIGHTS
@@ -37,6 +38,13 @@ def recognise(path) -> str:
         return "vocabulary"
     else:
         found = "the file cannot be opened here" if path.exists() else "there is no such file or folder"
+        if not path.exists() and re.fullmatch(r"[\w-]+/[\w.-]+", str(path)):
+            raise InputError(
+                f"{found}, and models are not downloaded from the hub here",
+                where=path,
+                expected="a path on this machine",
+                remedy=f"download it first: hf download {path} --local-dir {path.name}",
+            )
     raise InputError(
         found,
         where=path,

@@ -102,6 +102,8 @@ class Recipe:
         precision: `float32` or `mixed_bfloat16`.
         micro_batches: parts of a device's rows whose gradients are accumulated.
         seed: all randomness is a function of it.
+        generator_steps: for so many steps at the beginning the generator's own weights alone change: for one that
+            starts anew beside a discriminator that is already trained.
         initial_weights: `random`, as the originals; `informed`, see `pretraining.informed_start`.
         compiler: see `training.compilation`; `auto` is resolved once and kept.
         log_every, checkpoint_every, eval_every: intervals in steps; eval_every 0: only at the end.
@@ -126,6 +128,7 @@ class Recipe:
     precision: str = "float32"
     micro_batches: int = 1
     seed: int = 0
+    generator_steps: int = 0
     initial_weights: str = "random"
     compiler: str = "auto"
     log_every: int = 100

@@ -25,6 +25,7 @@ from electra_tf.training.actions import Evaluate, Foretell, Log, Save, Stop, Sto
 from electra_tf.training.cost import Cost
 from electra_tf.training.evaluation import Evaluation
 from electra_tf.training.health import Health
+from electra_tf.training.initial import Start, initial_weights, summary
 from electra_tf.training.loop import Trainer
 from electra_tf.training.progress import Display, MetricsLog, cut_back
 from electra_tf.training.recipe import Model, Recipe, differences
@@ -47,6 +48,7 @@ def pretrain(
     devices: int | None = None,
     threads: int | None = None,
     extend: bool = False,
+    start: Start | None = None,
     operative_config: str | None = None,
     stream=None,
 ) -> dict:
@@ -59,6 +61,7 @@ def pretrain(
         strategy, devices: see `make_strategy`.
         threads: of an operation on a CPU; by default all cores.
         extend: allow more steps than the run was begun with, although that changes its learning rates.
+        start: checkpoints that a new run takes its initial weights from; a run that is resumed has its own.
         operative_config: text to keep as `operative_config.gin`.
         stream: where progress goes; by default standard error.
 
@@ -75,6 +78,13 @@ def pretrain(
     config = model.electra_config(dataset.manifest.tokenizer["vocabulary_size"])
     recipe.check_rows(distribution.num_replicas_in_sync)
     _check_data(dataset, config, recipe)
+    if start is not None and recipe.initial_weights != "random":
+        raise ConfigError(
+            f"initial_weights is {recipe.initial_weights!r}, and there is a checkpoint to start from",
+            where="Recipe",
+            expected="'random' for what the checkpoint does not hold",
+            remedy="add --gin_param \"Recipe.initial_weights = 'random'\"",
+        )
 
     description = {
         "format_version": 1,
@@ -101,6 +111,9 @@ def pretrain(
     state.check_space()
     index = state.restore(display.say)
     step = index["step"] if index else 0
+    if start is not None and index is None:
+        _take_over(start, config, recipe, dataset, trainer.step, model_dir, chief, display.say)
+        description["start"] = {name: str(value) for name, value in asdict(start).items() if value}
     if index and index["environment"] != environment:
         changed = {k: (index["environment"].get(k), v) for k, v in environment.items()}
         changed = [f"{k}: {a} -> {b}" for k, (a, b) in changed.items() if a != b]
@@ -251,6 +264,9 @@ def _write_description(model_dir, description, dataset, operative_config):
             dataset.tokenizer().save(aside)
             shutil.rmtree(tokenizer, ignore_errors=True)
             os.replace(aside, tokenizer)
+        if "start" not in description and (model_dir / RUN).is_file():
+            begun = _read_description(model_dir / RUN)
+            description |= {"start": begun["start"]} if "start" in begun else {}
         _write_text(model_dir / RUN, json.dumps(description, indent=1))
         if operative_config is not None:
             _write_text(model_dir / OPERATIVE, operative_config)
@@ -278,9 +294,23 @@ def _build(distribution, config, recipe, dataset):
             recipe.seed,
             recipe.compiler,
             recipe.micro_batches,
+            generator_steps=recipe.generator_steps,
         )
     trainer = Trainer(distribution, step, dataset, recipe.batch_size, recipe.seed, eager=recipe.compiler == "eager")
     return trainer, special_ids
+
+
+def _take_over(start, config, recipe, dataset, step, model_dir, chief, say):
+    """Puts the weights of other checkpoints into a new run, says how many, and lists each beside the run."""
+    built = {name: weight.numpy() for name, weight in step.weights.items()}
+    weights, slots, report = initial_weights(start, config, recipe, dataset.tokenizer(), built)
+    for group, values in zip((step.weights, step.m, step.v), (weights, *(slots or ({}, {}))), strict=True):
+        for name, value in values.items():
+            group[name].assign(value)
+    if chief:
+        with _writing(model_dir):
+            _write_text(model_dir / "initial_weights.txt", "".join(f"{taken}\n" for taken in report))
+    say(f"{summary(report)} (initial_weights.txt lists them)")
 
 
 def _train(trainer, recipe, config, state, evaluation, cost, display, model_dir, chief, step):

@@ -9,6 +9,7 @@ from electra_tf.pretraining import electra
 from electra_tf.pretraining.randomness import seed_of
 from electra_tf.training.compilation import compile_towers, island, settle_graphs
 
+_GENERATOR = ("generator/", "masked_lm/")  # its own weights; what it shares is the discriminator's
 NORMS = ("grad_norm", "generator_grad_norm", "discriminator_grad_norm")
 
 
@@ -23,6 +24,7 @@ class Step:
         compiler: see `compilation`.
         micro_batches: parts of a replica's rows whose gradients are added up before the update.
         observe: what to report of some rows, `f(batch, drawn, outputs) -> dict`, added up over all rows.
+        generator_steps: for so many steps the generator's own weights alone change.
 
     Attributes:
         weights, m, v: variables by name. step: int64, number of finished steps.
@@ -39,16 +41,19 @@ class Step:
         compiler: str = "graph",
         micro_batches: int = 1,
         observe=electra.measure,
+        generator_steps: int = 0,
     ):
         self.model, self.rule, self.schedule, self.special_ids = model, rule, schedule, special_ids
         self.run_seed, self.micro_batches, self.observe = run_seed, micro_batches, observe
+        self.generator_steps = generator_steps
         self.observed = {**electra.OBSERVED, **dict.fromkeys(NORMS, ())}
         self.weights = {name: v.value for name, v in named_variables(model).items()}
         self.m = {name: _slot(w, f"adam_m/{name}") for name, w in self.weights.items()}
         self.v = {name: _slot(w, f"adam_v/{name}") for name, w in self.weights.items()}
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
-        self._together = _updated_together(self.weights, self.rule)
+        held = {name for name in self.weights if generator_steps and not name.startswith(_GENERATOR)}
+        self._together = _updated_together(self.weights, self.rule, held)
         settle_graphs(compiler)
         compiled = island if compiler in ("islands", "xla") else lambda function: function
         self._update = compiled(lambda *tensors: update(self.rule, *tensors))
@@ -65,6 +70,9 @@ class Step:
         Returns: sums over the global batch of `observe`, and the gradient's norms, a dictionary of tensors.
         """
         gradients, observed = sum_over_replicas(self.gradients(batch))
+        if self.generator_steps:
+            on = self._discriminator_learns()
+            gradients = {n: g if n.startswith(_GENERATOR) else g * on for n, g in gradients.items()}
         observed |= self.norms(gradients)
         self.apply_gradients(gradients)
         return observed
@@ -121,8 +129,8 @@ class Step:
 
     def norms(self, gradients) -> dict:
         """Global norms: of everything, and of each tower (what both share counts with the discriminator)."""
-        generator = [g for name, g in gradients.items() if name.startswith(("generator/", "masked_lm/"))]
-        rest = [g for name, g in gradients.items() if not name.startswith(("generator/", "masked_lm/"))]
+        generator = [g for name, g in gradients.items() if name.startswith(_GENERATOR)]
+        rest = [g for name, g in gradients.items() if not name.startswith(_GENERATOR)]
         ours, theirs = global_norm(generator), global_norm(rest)
         whole = tf.sqrt(tf.square(ours) + tf.square(theirs))
         return dict(zip(NORMS, (whole, ours, theirs), strict=True))
@@ -131,22 +139,27 @@ class Step:
         """Clips by the global norm, updates every weight and counts the step."""
         scale = clip_scale(self.norms(gradients)["grad_norm"], self.rule.clip_norm)
         rate, scales = self.schedule(self.step), bias_scales(self.rule, self.step)
-        for decay, names in self._together:
+        for (decay, held), names in self._together:
             w, g, m, v = (_joined(group, names) for group in (self.weights, gradients, self.m, self.v))
-            updated = self._update(w, g, scale, m, v, rate, tf.constant(decay), *scales)
+            own_rate = rate * self._discriminator_learns() if held else rate
+            updated = self._update(w, g, scale, m, v, own_rate, tf.constant(decay), *scales)
             for group, values in zip((self.weights, self.m, self.v), updated, strict=True):
                 for name, value in _parted(values, names, self.weights):
                     group[name].assign(value)
         self.step.assign_add(1)
 
+    def _discriminator_learns(self):
+        """1.0 once the generator's own steps are over, before 0.0."""
+        return tf.cast(self.step >= self.generator_steps, tf.float32)
 
-def _updated_together(weights, rule) -> list[tuple[float, list[str]]]:
-    """(decay, names): a table or kernel alone, all vectors together, as they are hundreds and small."""
-    vectors = {}
+
+def _updated_together(weights, rule, held) -> list[tuple[tuple[float, bool], list[str]]]:
+    """((decay, is held), names): a table or kernel alone, all vectors together, as they are hundreds and small."""
+    vectors, kinds = {}, {name: (rule.decay_of(name), name in held) for name in weights}
     for name, weight in weights.items():
         if len(weight.shape) == 1:
-            vectors.setdefault(rule.decay_of(name), []).append(name)
-    return [*vectors.items(), *((rule.decay_of(n), [n]) for n, w in weights.items() if len(w.shape) != 1)]
+            vectors.setdefault(kinds[name], []).append(name)
+    return [*vectors.items(), *((kinds[n], [n]) for n, w in weights.items() if len(w.shape) != 1)]
 
 
 def _joined(tensors, names):

@@ -1,0 +1,151 @@
+"""A run that starts from the weights of other checkpoints."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+
+from electra_tf.conversion import pretrained, read_model, write_folder
+from electra_tf.conversion.convert import convert
+from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint, read_run
+from electra_tf.errors import CheckpointError, ConfigError, InputError
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.training.initial import Start
+from electra_tf.training.run import pretrain
+
+
+def begun(quick_data, model_dir, model, recipe, start):
+    """(weights before the first step, what was said, the report): a run whose rate is too small to change a weight."""
+    stream = io.StringIO()
+    still = dataclasses.replace(recipe, steps=1, learning_rate=1e-30, eval_examples=0)
+    pretrain(quick_data, model_dir, model, still, start=start, stream=stream)
+    _, state = read_checkpoint(list_checkpoints(model_dir)[-1][1])
+    weights = {name.removeprefix("weights/"): array for name, array in state.items() if name.startswith("weights/")}
+    return weights, stream.getvalue(), (model_dir / "initial_weights.txt").read_text()
+
+
+@pytest.fixture
+def both(tiny_run, tmp_path):
+    """Folders of transformers with the towers of the finished run."""
+    return convert(tiny_run.model_dir, tmp_path / "hf", tower="both")
+
+
+def test_both_towers_come_from_a_run_or_a_tf1_checkpoint_or_two_folders(
+    quick_data, tiny_run, tiny_model, tiny_recipe, both, tmp_path
+):
+    expected = read_run(tiny_run.model_dir).weights
+    (prefix,) = convert(tiny_run.model_dir, tmp_path / "tf1", "tf1")
+    starts = [Start(tiny_run.model_dir), Start(prefix), Start(both[0], both[1])]
+    for number, start in enumerate(starts):
+        weights, said, report = begun(quick_data, tmp_path / str(number), tiny_model, tiny_recipe, start)
+        assert weights.keys() == expected.keys()
+        for name, array in expected.items():
+            np.testing.assert_array_equal(weights[name], array, err_msg=name)
+        assert f"{len(expected)} of {len(expected)} weights are taken over" in said
+        assert "starts anew" not in report
+
+
+def test_moments_come_along_when_asked_for(quick_data, tiny_run, tiny_model, tiny_recipe, tmp_path):
+    (prefix,) = convert(tiny_run.model_dir, tmp_path / "tf1", "tf1")
+    begun(quick_data, tmp_path / "run", tiny_model, tiny_recipe, Start(prefix, slots=True))
+    before, after = read_run(tiny_run.model_dir), read_run(tmp_path / "run")
+    moved = [name for name in before.slots_v if np.abs(before.slots_v[name]).max() > 0]
+    assert moved
+    for name in moved:  # one step keeps 999 parts in 1000
+        assert np.all(after.slots_v[name] >= 0.998 * before.slots_v[name]), name
+    assert after.step == 1
+
+
+def test_moments_that_are_not_there_are_asked_for_in_vain(quick_data, tiny_model, tiny_recipe, both, tmp_path):
+    with pytest.raises(ConfigError, match="moments cannot be taken over"):
+        begun(quick_data, tmp_path / "run", tiny_model, tiny_recipe, Start(both[0], both[1], slots=True))
+
+
+def test_a_generator_that_is_missing_learns_alone_for_the_steps_that_are_said(
+    quick_data, tiny_model, tiny_recipe, both, tmp_path
+):
+    with pytest.raises(ConfigError, match="no generator to start from"):
+        pretrain(quick_data, tmp_path / "none", tiny_model, tiny_recipe, start=Start(both[0]), stream=io.StringIO())
+    source = read_model(both[0]).weights
+    recipe = dataclasses.replace(tiny_recipe, generator_steps=3, keep=6, eval_examples=0)
+    pretrain(quick_data, tmp_path / "run", tiny_model, recipe, start=Start(both[0]), stream=io.StringIO())
+    states = {step: read_checkpoint(path)[1] for step, path in list_checkpoints(tmp_path / "run")}
+    for step, state in states.items():
+        same = {n for n, array in source.items() if np.array_equal(state[f"weights/{n}"], array)}
+        assert (same == source.keys()) == (step <= 3), step
+    own = "weights/generator/transformer/block_0/attention/qkv/kernel"
+    assert not np.array_equal(states[1][own], states[2][own])
+    assert not any(np.any(array) for name, array in states[3].items() if name.startswith("adam_m/discriminator"))
+
+
+def test_another_vocabulary_keeps_the_rows_of_the_tokens_that_both_have(
+    quick_data, quick_vocab, tiny_model, tiny_recipe, both, tmp_path
+):
+    """The checkpoint's tokens are the data's, but in another order and without some of them."""
+    here = Tokenizer.from_pretrained(quick_vocab)
+    tokens = [here.id_to_token(number) for number in range(len(here))]
+    there = tokens[:5] + tokens[:4:-1][10:]
+    towers = []
+    for path in both:
+        model = read_model(path)
+        weights = {
+            n: a[: len(there)] if "word" in n or n == "masked_lm/output_bias" else a for n, a in model.weights.items()
+        }
+        config = model.config.replace(vocab_size=len(there))
+        towers.append(pretrained(model.tower, config, weights))
+        write_folder(tmp_path / f"other-{model.tower}", towers[-1], Tokenizer(there))
+    start = Start(tmp_path / "other-discriminator", tmp_path / "other-generator")
+    weights, said, _ = begun(quick_data, tmp_path / "run", tiny_model, tiny_recipe, start)
+    table, source = (w["discriminator/embeddings/word/embeddings"] for w in (weights, towers[0].weights))
+    for row, token in enumerate(there):
+        np.testing.assert_array_equal(table[tokens.index(token)], source[row], err_msg=token)
+    bias = towers[1].weights["masked_lm/output_bias"]
+    np.testing.assert_array_equal(weights["masked_lm/output_bias"][tokens.index(there[7])], bias[7])
+    assert f"{len(there):,} of {len(tokens):,} rows of discriminator/embeddings/word/embeddings" in said
+
+
+def test_longer_positions_keep_the_rows_that_were_there(quick_data, tiny_model, tiny_recipe, both, tmp_path):
+    longer = dataclasses.replace(tiny_model, discriminator={**tiny_model.discriminator, "max_position_embeddings": 48})
+    weights, said, _ = begun(quick_data, tmp_path / "run", longer, tiny_recipe, Start(both[0], both[1]))
+    table = weights["discriminator/embeddings/position/embeddings"]
+    np.testing.assert_array_equal(
+        table[:32], read_model(both[0]).weights["discriminator/embeddings/position/embeddings"]
+    )
+    assert len(table) == 48
+    assert "32 of 48 rows of discriminator/embeddings/position/embeddings" in said
+
+
+def test_a_resumed_run_keeps_its_own_weights(quick_data, tiny_run, tiny_model, tiny_recipe, tmp_path):
+    short = dataclasses.replace(tiny_recipe, schedule="warmup_stable_decay", decay_steps=1)
+    arguments = (quick_data, tmp_path / "run", tiny_model)
+    pretrain(*arguments, dataclasses.replace(short, steps=3), start=Start(tiny_run.model_dir), stream=io.StringIO())
+    stream = io.StringIO()
+    pretrain(*arguments, dataclasses.replace(short, steps=4), start=Start(tiny_run.model_dir), stream=stream)
+    assert "resuming at step 3" in stream.getvalue()
+    assert "taken over" not in stream.getvalue()
+    assert read_run(tmp_path / "run").run["start"] == {"checkpoint": str(tiny_run.model_dir)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_hidden_layers": 2}, "num_hidden_layers is 1 there, 2 here"),
+        ({"hidden_act": "relu"}, "'gelu' there, 'relu'"),
+    ],
+)
+def test_another_network_is_refused(quick_data, tiny_model, tiny_recipe, both, tmp_path, change, message):
+    other = dataclasses.replace(tiny_model, discriminator={**tiny_model.discriminator, **change})
+    with pytest.raises(CheckpointError, match=message):
+        pretrain(quick_data, tmp_path / "run", other, tiny_recipe, start=Start(*both), stream=io.StringIO())
+
+
+def test_informed_weights_beside_a_checkpoint_are_refused(quick_data, tiny_model, tiny_recipe, both, tmp_path):
+    recipe = dataclasses.replace(tiny_recipe, initial_weights="informed")
+    with pytest.raises(ConfigError, match="a checkpoint to start from"):
+        pretrain(quick_data, tmp_path / "run", tiny_model, recipe, start=Start(*both), stream=io.StringIO())
+
+
+def test_a_name_of_the_hub_is_answered_with_the_command_that_downloads_it():
+    with pytest.raises(InputError, match="hf download google/electra-small-discriminator --local-dir"):
+        read_model("google/electra-small-discriminator")
