@@ -15,7 +15,7 @@ COMMANDS = {
     "vocab": "train a vocabulary from text",
     "data": "build a data set from text",
     "pretrain": "pre-train a generator and a discriminator, or go on with a run",
-    "convert": "write the towers of a checkpoint as Hugging Face folders",
+    "convert": "write a checkpoint in another format",
     "fill-mask": "fill in [MASK] in a sentence",
     "detect": "find replaced tokens in a sentence",
     "inspect": "say what a run, a data set, a checkpoint or a model folder holds",

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from electra_tf.conversion.run_directory import read_metrics
 from electra_tf.errors import OutputError
 from electra_tf.training.progress import (
     Display,
@@ -11,7 +12,6 @@ from electra_tf.training.progress import (
     binned_area_under_curve,
     cut_back,
     duration,
-    read_metrics,
 )
 
 
