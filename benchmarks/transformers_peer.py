@@ -96,6 +96,12 @@ def by_tensorflow(folder, peer, fields, task):
             weight.assign(tf.eye(weight.shape[0]) if len(weight.shape) == 2 else tf.zeros_like(weight))
         else:
             weight.assign_add(spread(weight.shape[::-1]) * random.normal(weight.shape))
+    # ALBERT's head has a bias of two names, of which these classes add the second.
+    biases = {
+        weight.name.split("/predictions/")[-1]: weight for weight in model.weights if "/predictions/" in weight.name
+    }
+    if {"bias:0", "decoder/bias:0"} <= biases.keys():
+        biases["bias:0"].assign(biases["decoder/bias:0"])
     model.save_pretrained(folder)
     return model(**given)
 

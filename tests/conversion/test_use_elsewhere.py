@@ -1,0 +1,82 @@
+"""What is exported does elsewhere what it does here: in transformers' pipeline, on other backends, in a user's model."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from small_models import CONFIGS
+
+from electra_tf import Encoder, load_model
+from electra_tf.cli.fill_mask import fill_mask
+from electra_tf.conversion import pretrained, write_folder
+from electra_tf.text.tokenizer import Tokenizer
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "sea", "cap", "##tain", ".", "looked", "at", "of"]
+SENTENCE = "The captain looked at the [MASK] ."
+
+_FORWARD = """
+import sys
+import numpy as np
+from electra_tf import Encoder
+encoder = Encoder.from_pretrained(sys.argv[1])
+with np.load(sys.argv[2]) as file:
+    inputs = [file[name] for name in ("ids", "mask", "types")]
+hidden = encoder(*inputs)
+hidden = hidden.detach().numpy() if hasattr(hidden, "detach") else np.asarray(hidden)
+np.savez(sys.argv[3], hidden=hidden, tensorflow="tensorflow" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("name", ["electra", "albert_of_one_width"])
+def test_the_pipeline_of_transformers_fills_masks_as_we_do(name, make_weights, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("torch")
+    config, tokenizer = CONFIGS[name].replace(vocab_size=len(WORDS)), Tokenizer(WORDS)
+    model = pretrained("generator", config, make_weights(config, config))
+    write_folder(tmp_path / "hf", model, tokenizer)
+    pipe = transformers.pipeline("fill-mask", str(tmp_path / "hf"), top_k=5)
+    theirs = pipe(SENTENCE)
+    (mask,) = fill_mask(model.build(), tokenizer, SENTENCE, top=5)["masks"]
+    assert [p["token"] for p in mask["predictions"]] == [p["token_str"].replace(" ", "") for p in theirs]
+    assert [p["id"] for p in mask["predictions"]] == [p["token"] for p in theirs]
+    np.testing.assert_allclose([p["score"] for p in mask["predictions"]], [p["score"] for p in theirs], rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("name", ["electra", "albert_with_groups"])
+def test_an_encoder_on_another_backend_computes_the_same(backend, name, make_weights, tmp_path):
+    pytest.importorskip(backend)
+    config, random = CONFIGS[name], np.random.default_rng(0)
+    write_folder(tmp_path / "hf", pretrained("generator", config, make_weights(config, config)))
+    ids = random.integers(0, config.vocab_size, (3, 11)).astype("int32")
+    mask = (np.arange(11) < np.array([[11], [7], [3]])).astype("int32")
+    inputs = {"ids": ids, "mask": mask, "types": (np.arange(11) > 5) * mask}
+    np.savez(tmp_path / "in.npz", **inputs)
+    command = [sys.executable, "-c", _FORWARD, *(str(tmp_path / n) for n in ("hf", "in.npz", "out.npz"))]
+    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ours = np.asarray(Encoder.from_pretrained(tmp_path / "hf")(*inputs.values()))
+    with np.load(tmp_path / "out.npz") as found:
+        assert not found["tensorflow"]
+        assert np.abs(found["hidden"] - ours)[mask == 1].max() < 1e-5
+
+
+def test_an_encoder_of_a_keras_file_stands_in_a_users_model_that_is_saved_and_loaded(make_weights, tmp_path):
+    import keras
+
+    from electra_tf import convert
+
+    config = CONFIGS["electra"]
+    write_folder(tmp_path / "hf", pretrained("discriminator", config, make_weights(config, config)))
+    (path,) = convert(tmp_path / "hf", tmp_path / "model.keras", "keras")
+    ids = keras.Input([None], dtype="int32")
+    hidden = Encoder.from_pretrained(path)(ids)
+    model = keras.Model(ids, keras.layers.Dense(2)(hidden[:, 0]))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    texts = np.random.default_rng(0).integers(0, config.vocab_size, (8, 9)).astype("int32")
+    model.fit(texts, np.arange(8) % 2, verbose=0)
+    model.save(tmp_path / "mine.keras")
+    again = load_model(tmp_path / "mine.keras")
+    np.testing.assert_allclose(again(texts), model(texts), rtol=1e-6, atol=1e-7)
