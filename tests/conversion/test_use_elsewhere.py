@@ -1,4 +1,4 @@
-"""What is exported does elsewhere what it does here: in transformers' pipeline, on other backends, in a user's model."""
+"""What is exported does elsewhere what it does here: in transformers, on other backends, in a user's model."""
 
 import os
 import subprocess
