@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
+FAST := $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 .PHONY: env quickstart test test-all lint bench clean
 
@@ -22,11 +23,13 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(FAST)
 
-# Everything, bounded to an hour; REQUIRE_PEERS makes a missing peer a failure instead of a skipped test.
+# Everything, bounded to an hour; REQUIRE_PEERS makes a missing peer a failure instead of a skipped test. Slow tests run
+# one after another: some measure time.
 test-all: $(STAMP)
-	REQUIRE_PEERS=1 timeout --kill-after=30 3600 $(BIN)/python -m pytest
+	REQUIRE_PEERS=1 timeout --kill-after=30 900 $(FAST)
+	REQUIRE_PEERS=1 timeout --kill-after=30 2700 $(BIN)/python -m pytest -m slow
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/pretraining.py

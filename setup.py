@@ -26,7 +26,7 @@ extras = {
     "train": ["tf-keras>=2.20,<2.21"],
     "train-full": ["tf-models-official==2.20.0"],
     "transformers": ["torch", "transformers>=4.57"],
-    "dev": ["ruff", "pytest", "hypothesis", "scikit-learn", "jax"],
+    "dev": ["ruff", "pytest", "pytest-xdist", "hypothesis", "scikit-learn", "jax"],
 }
 
 setup(
