@@ -69,7 +69,7 @@ def data_set(path: Path) -> dict:
 def transformers_folder(path: Path) -> dict:
     """Facts of a Hugging Face folder, from its configuration and the header of its weights."""
     from electra_tf.conversion.names import MODEL_CLASSES
-    from electra_tf.conversion.torch_tensors import class_of
+    from electra_tf.conversion.torch_tensors import class_of, heads_of
     from electra_tf.conversion.transformers_folder import read_config_fields, read_shapes, weights_file
 
     config, weights = read_config_fields(path), weights_file(path)
@@ -79,7 +79,7 @@ def transformers_folder(path: Path) -> dict:
         "kind": "Hugging Face folder",
         "class": name,
         "tower": MODEL_CLASSES[name].tower,
-        "heads": list(MODEL_CLASSES[name].heads),
+        "heads": heads_of(shapes, name),
         "parameters": sum(prod(shape) for _, shape in shapes.values()),
         "dtype": sorted({dtype for dtype, _ in shapes.values()}),
         "weights": weights.name,
@@ -198,7 +198,7 @@ def _parameters(shapes):
     """Parameters of each tower with its head; what is shared is the discriminator's."""
     counts = {"discriminator": 0, "generator": 0}
     for name, shape in shapes.items():
-        tower = "discriminator" if name.startswith(("discriminator/", "replaced_token/")) else "generator"
+        tower = "generator" if name.startswith(("generator", "masked_lm/", "cloze/")) else "discriminator"
         counts[tower] += prod(shape)
     return {**counts, "total": sum(counts.values())}
 

@@ -4,13 +4,15 @@ import json
 
 from absl import flags
 
+from electra_tf.errors import ConfigError
+
 DESCRIPTION = (
     "Pre-trains a generator and a discriminator on a data set. The same command started again goes on where the run "
     "stood."
 )
 EXAMPLE = """
 electra-tf pretrain --gin_file electra_tiny --data data --model_dir runs/tiny
-electra-tf pretrain --gin_file electra_small --init_checkpoint electra-small-discriminator \\
+electra-tf pretrain --gin_file electra_small_plus_plus --init_checkpoint electra-small-discriminator \\
     --init_generator electra-small-generator --data data --model_dir runs/continued
 electra-tf pretrain --gin_file electra_small --gin_param 'Recipe.steps = 200000' --data data --model_dir runs/small
 """
@@ -47,6 +49,8 @@ def run(values) -> int:
     start = None
     if values.init_checkpoint or values.init_generator:
         start = Start(values.init_checkpoint, values.init_generator, values.init_vocab, values.init_slots)
+    elif values.init_vocab or values.init_slots:
+        raise ConfigError("--init_vocab or --init_slots without a checkpoint", expected="--init_checkpoint, too")
     result = pretrain(
         values.data,
         values.model_dir,

@@ -9,9 +9,10 @@ from electra_tf.conversion.detect import recognise
 from electra_tf.conversion.keras_file import write_keras
 from electra_tf.conversion.model_card import model_card
 from electra_tf.conversion.models import LoadedModel
-from electra_tf.conversion.names import TOWERS
+from electra_tf.conversion.names import MODEL_CLASSES, TOWERS
 from electra_tf.conversion.reading import as_tower, read_model
 from electra_tf.conversion.run_directory import RUN
+from electra_tf.conversion.tf1 import usual_heads
 from electra_tf.conversion.transformers_folder import FORMS, write_folder
 from electra_tf.errors import CheckpointError, ConfigError
 
@@ -58,10 +59,26 @@ def convert(
     """
     if to not in TARGETS:
         raise ConfigError(f"there is no format {to!r}", expected=f"one of {', '.join(TARGETS)}")
+    if to in ("keras", "tf1") and (dtype != "float32" or vocab is not None):
+        raise ConfigError(
+            f"{to} with dtype {dtype} and vocab {vocab}",
+            expected="neither: these belong to Hugging Face folders",
+        )
     if generator is not None:
-        return [_join(source, generator, output, to, sharing, keep_tied)]
+        for name, value in {"tower": tower, "class": model_class, "task": task, "vocab_size": vocab_size}.items():
+            if value is not None:
+                raise ConfigError(f"a second source, and {name} {value}", expected="one of the two")
+        return [_join(source, generator, output, to, sharing, keep_tied, settings)]
+    if sharing != "all":
+        raise ConfigError(f"sharing is {sharing!r}, and there is one source", expected="a generator to join it with")
     reading = {"settings": settings, "model_class": model_class, "task": task, "keep_tied": keep_tied}
-    if to == "tf1" and tower in (None, "both") and model_class is None and vocab_size is None:
+    if to == "tf1" and tower in (None, "both") and model_class is None and task is None:
+        if vocab_size is not None and recognise(source) in ("run_directory", "tf1"):
+            raise ConfigError(
+                f"vocab_size {vocab_size} for all that a checkpoint holds",
+                where=source,
+                expected="one tower, whose vocabulary is cut: --tower",
+            )
         whole = _whole_as_tf1(source, output, settings)
         if whole is not None:
             return [whole]
@@ -71,15 +88,15 @@ def convert(
         model = as_tower(model, name, source) if name and not model_class else model
         model = model if vocab_size is None else model.with_vocabulary(vocab_size)
         place = Path(output) if tower != "both" else Path(output) / (f"{name}.keras" if to == "keras" else name)
-        written.append(_write(model, place, to, source, vocab, task, dtype, shard_bytes))
+        written.append(_write(model, place, to, source, vocab, task, settings, dtype, shard_bytes))
     return written
 
 
-def _write(model, place, to, source, vocab, task, dtype, shard_bytes):
+def _write(model, place, to, source, vocab, task, settings, dtype, shard_bytes):
     if to == "keras":
         return write_keras(place, model)
     if to == "tf1":
-        return _model_as_tf1(model, place, task)
+        return _model_as_tf1(model, place, task, settings)
     card = model_card(source, model.tower) if (Path(source) / RUN).is_file() else None
     write_folder(place, model, vocab or model.tokenizer, card, form=to, dtype=dtype, shard_bytes=shard_bytes)
     return place
@@ -100,7 +117,7 @@ def _whole_as_tf1(source, output, settings) -> Path | None:
                 where=source,
                 remedy="write each tower by itself, with --tower",
             )
-        _check_google_activation(run.discriminator, run.generator)
+        _check_google_computes(settings, run.discriminator, run.generator)
         return write_tf1(output, run.weights, run.slots_m, run.slots_v, run.step)
     if kind != "tf1":
         return None
@@ -112,14 +129,14 @@ def _whole_as_tf1(source, output, settings) -> Path | None:
     return write_tf1(output, checkpoint.weights, checkpoint.slots_m, checkpoint.slots_v, checkpoint.step)
 
 
-def _model_as_tf1(model, folder, task) -> Path:
+def _model_as_tf1(model, folder, task, settings) -> Path:
     from electra_tf.conversion.tf1 import write_tf1
     from electra_tf.conversion.tf1_albert import write_albert
     from electra_tf.conversion.tf1_tasks import to_task
 
     if model.config.model_type == "albert":
         return write_albert(folder, model)
-    _check_google_activation(model.config)
+    _check_google_computes(settings, model.config)
     return write_tf1(folder, model.weights if _is_pretrained(model) else to_task(model, task))
 
 
@@ -127,16 +144,26 @@ def _is_pretrained(model):
     return not set(model.heads) - {"replaced_token", "masked_lm"}
 
 
-def _check_google_activation(*configs):
-    for config in filter(None, configs):
+def _check_google_computes(settings, *configs):
+    """Raises `ConfigError` for what Google's ELECTRA code, given such tensors, would compute otherwise."""
+    for config in configs:
         if config.hidden_act not in ("gelu", "relu", "tanh"):
             raise ConfigError(
                 f"hidden_act is {config.hidden_act!r}",
                 expected="gelu, relu or tanh, which Google's ELECTRA can compute",
             )
+        usual = usual_heads(config.hidden_size)
+        if config.num_attention_heads != usual and "num_attention_heads" not in (settings or {}):
+            raise ConfigError(
+                f"the model has {config.num_attention_heads} attention heads of {config.hidden_size} units, and TF-V1 "
+                f"does not hold their number: Google's code, and this one, would take {usual}",
+                expected="one head for 64 units",
+                remedy=f'say that you will tell, with --config and a file of {{"num_attention_heads": '
+                f"{config.num_attention_heads}}}; the same file then reads it",
+            )
 
 
-def _join(source, generator, output, to, sharing, keep_tied) -> Path:
+def _join(source, generator, output, to, sharing, keep_tied, settings) -> Path:
     """Two models as one TF-V1 checkpoint."""
     from electra_tf.conversion.tf1 import write_tf1
 
@@ -153,7 +180,7 @@ def _join(source, generator, output, to, sharing, keep_tied) -> Path:
                 where=source if head == "replaced_token" else generator,
                 expected="ElectraForPreTraining as the source and ElectraForMaskedLM as the generator",
             )
-    _check_google_activation(*(model.config for model in models))
+    _check_google_computes(settings, *(model.config for model in models))
     weights = models[0].weights | models[1].weights
     if sharing == "all":
         weights = _shared(weights, generator)
@@ -184,35 +211,39 @@ def verify(source, target, tower: str | None = None, **reading) -> dict:
     """Runs a source and what was made of it on the same input.
 
     The source is run by our Keras model; so is the target, but by transformers' own PyTorch class where it is a
-    Hugging Face folder with safetensors or `.bin` and transformers is installed.
+    Hugging Face folder with safetensors or `.bin`, of a model that such a class holds, and transformers is installed.
 
     Args:
         source, tower: as in `convert`. target: what it returned. reading: further arguments of `read_model`.
 
-    Returns: `difference`, the largest between logits (or hidden states) at real tokens, `largest`, the largest of
-    them, and `engine`, what ran the target.
+    Returns: `difference`, the largest between outputs at real tokens, `largest`, the largest of them, and `engine`,
+    what ran the target.
     """
     model = read_model(source, tower, **reading)
+    settings = {"num_attention_heads": model.config.num_attention_heads, "hidden_act": model.config.hidden_act}
+    is_electra = recognise(target) == "tf1" and model.config.model_type == "electra"
+    several = tower if recognise(target) == "tf1" else None
     again = read_model(
-        target, tower if recognise(target) in ("tf1", "run_directory") else None, model_class=_own(model)
+        target,
+        several,
+        settings if is_electra else None,
+        model_class=reading.get("model_class"),
+        task=reading.get("task"),
     )
-    rows = _inputs(min(model.config.vocab_size, again.config.vocab_size), model.config.max_position_embeddings)
-    choices = "multiple_choice" in model.heads
-    ours = _outputs(model.build()(*(x[None] if choices else x for x in rows)), rows[1], choices)
-    if recognise(target) == "transformers_folder" and _by_transformers(target):
-        theirs, engine = _run_transformers(target, again, rows), "transformers"
+    config, choices = model.config, "multiple_choice" in model.heads
+    given = _inputs(min(config.vocab_size, again.config.vocab_size), config.max_position_embeddings)
+    rows = [x[None] if choices else x for x in given]
+    ours, engine = _outputs(model.build()(*rows), given[1], choices), "electra_tf"
+    if recognise(target) == "transformers_folder" and _is_run_by_transformers(target, again):
+        theirs, engine = _run_transformers(target, again, rows, given[1]), "transformers"
     else:
-        theirs, engine = (
-            _outputs(again.build()(*(x[None] if choices else x for x in rows)), rows[1], choices),
-            "electra_tf",
-        )
-    width = min(ours.shape[-1], theirs.shape[-1])
-    difference = float(np.abs(ours[..., :width] - theirs[..., :width]).max())
-    return {"difference": difference, "largest": float(np.abs(ours).max()), "engine": engine}
-
-
-def _own(model):
-    return model.name if model.name in ("AlbertForMultipleChoice", "ElectraForTokenClassification") else None
+        theirs = _outputs(again.build()(*rows), given[1], choices)
+    difference = largest = 0.0
+    for mine, other in zip(ours, theirs, strict=True):
+        width = min(mine.shape[-1], other.shape[-1])  # a vocabulary may have been cut
+        difference = max(difference, float(np.abs(mine[..., :width] - other[..., :width]).max()))
+        largest = max(largest, float(np.abs(mine).max()))
+    return {"difference": difference, "largest": largest, "engine": engine}
 
 
 def _inputs(vocabulary, positions):
@@ -224,37 +255,33 @@ def _inputs(vocabulary, positions):
 
 
 def _outputs(found, mask, whole=False):
-    """As one array [N, C], without padding."""
-    array = np.asarray(found[0] if isinstance(found, tuple | list) else found)
-    if whole or array.shape[:2] != mask.shape:
-        return array.reshape(len(array), -1)
-    kept = array[mask == 1]
-    return kept.reshape(len(kept), -1)
+    """Every output that is a number, as an array [N, C] without padding."""
+    arrays = [np.asarray(x) for x in (found if isinstance(found, tuple | list) else [found]) if x is not None]
+    arrays = [array for array in arrays if array.dtype.kind == "f"]
+    kept = [array[mask == 1] if not whole and array.shape[:2] == mask.shape else array for array in arrays]
+    return [array.reshape(len(array), -1) for array in kept]
 
 
-def _by_transformers(target):
+def _is_run_by_transformers(target, model):
     from importlib.util import find_spec
 
     files = {path.name for path in Path(target).iterdir()}
-    return find_spec("transformers") and find_spec("torch") and "tf_model.h5" not in files
+    own = model.heads == MODEL_CLASSES[model.name].heads
+    return own and find_spec("transformers") and find_spec("torch") and "tf_model.h5" not in files
 
 
-def _run_transformers(folder, model, rows):
+def _run_transformers(folder, model, rows, mask):
     import torch
     import transformers
 
     cls = getattr(transformers, model.name)
     peer = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    choices = "multiple_choice" in model.heads
     names = ("input_ids", "attention_mask", "token_type_ids")
-    inputs = {
-        n: torch.from_numpy((x[None] if choices else x).astype("int64")) for n, x in zip(names, rows, strict=True)
-    }
     with torch.no_grad():
-        found = peer(**inputs)
+        found = peer(**{n: torch.from_numpy(x.astype("int64")) for n, x in zip(names, rows, strict=True)})
     if "start_logits" in found:
-        array = np.stack([found.start_logits.numpy(), found.end_logits.numpy()], -1)
+        arrays = [np.stack([found.start_logits.numpy(), found.end_logits.numpy()], -1)]
     else:
-        name = next(n for n in ("prediction_logits", "logits", "last_hidden_state") if n in found)
-        array = found[name].numpy()
-    return _outputs(array, rows[1], choices)
+        names = ("prediction_logits", "sop_logits", "logits", "last_hidden_state", "pooler_output")
+        arrays = [found[name].numpy() for name in names if name in found]
+    return _outputs(arrays, mask, "multiple_choice" in model.heads)

@@ -40,10 +40,10 @@ def recognise(path) -> str:
         found = "the file cannot be opened here" if path.exists() else "there is no such file or folder"
         if not path.exists() and re.fullmatch(r"[\w-]+/[\w.-]+", str(path)):
             raise InputError(
-                f"{found}, and models are not downloaded from the hub here",
+                found,
                 where=path,
-                expected="a path on this machine",
-                remedy=f"download it first: hf download {path} --local-dir {path.name}",
+                expected="a path on this machine: models are not downloaded from the hub here",
+                remedy=f"check the path; a model of the hub first: hf download {path} --local-dir {path.name}",
             )
     raise InputError(
         found,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from electra_tf.conversion.models import LoadedModel, class_with
+from electra_tf.conversion.models import KERAS, LoadedModel, class_with
 from electra_tf.conversion.output import whole_file
-from electra_tf.errors import CheckpointError
+from electra_tf.errors import CheckpointError, ConfigError
 
 
 def read_keras(path) -> LoadedModel:
@@ -16,10 +16,7 @@ def read_keras(path) -> LoadedModel:
 
     Raises: `CheckpointError` for a damaged file and for other models.
     """
-    import keras
-
     from electra_tf import models
-    from electra_tf.conversion.models import _KERAS
 
     try:
         model = models.load_model(path, compile=False)
@@ -31,7 +28,7 @@ def read_keras(path) -> LoadedModel:
             expected="a model of electra_tf saved by Keras",
             remedy="copy the file again from where it came from",
         ) from error
-    heads = [head for head, name in _KERAS.items() if isinstance(model, getattr(models, name))]
+    heads = [head for head, name in KERAS.items() if isinstance(model, getattr(models, name))]
     if not heads and not isinstance(model, models.Encoder):
         inside = [layer.name for layer in getattr(model, "layers", []) if isinstance(layer, models.Encoder)]
         raise CheckpointError(
@@ -42,7 +39,6 @@ def read_keras(path) -> LoadedModel:
             if inside
             else "save the encoder by itself",
         )
-    assert isinstance(model, keras.Model)
     if heads == ["sentence_order"]:
         heads = ["masked_lm", "sentence_order"]
     heads = ("pooler", *(head for head in heads if head != "pooler")) if hasattr(model, "pooler") else tuple(heads)
@@ -86,8 +82,10 @@ def read_description(path) -> tuple[dict, list[tuple[str, tuple[int, ...]]]]:
 def write_keras(path, model: LoadedModel) -> Path:
     """Writes a `.keras` file that `electra_tf.load_model` and `keras.saving.load_model` open; whole or not at all.
 
-    Raises: `OutputError` when the file cannot be written.
+    Raises: `ConfigError` for another ending, `OutputError` when the file cannot be written.
     """
+    if Path(path).suffix != ".keras":
+        raise ConfigError(f"the file's name is {Path(path).name}", expected="one that ends in .keras", where=path)
     built = model.build()
     with whole_file(path, sum(array.nbytes for array in model.weights.values()) / 1e6) as aside:
         built.save(aside)

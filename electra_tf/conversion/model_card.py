@@ -17,6 +17,7 @@ def model_card(model_dir, tower: str) -> str:
     holder = class_with(config["model_type"], PRETRAINING_HEADS[tower])
     metrics = {name: value for name, value in evaluation.items() if name not in ("step", "kind", "wall")}
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items())
+    origin = "from other checkpoints' weights" if run.get("start") else "from scratch"
     return f"""---
 library_name: transformers
 tags: [{config["model_type"]}, pre-trained]
@@ -24,7 +25,7 @@ tags: [{config["model_type"]}, pre-trained]
 
 # A {config["model_type"].upper()} {tower}
 
-Pre-trained from scratch by replaced-token detection with `electra_tf`.
+Pre-trained {origin} by replaced-token detection with `electra_tf`.
 
 | | |
 |---|---|
@@ -60,5 +61,5 @@ from electra_tf import Encoder
 encoder = Encoder.from_pretrained("FOLDER", tower="{tower}")  # a Keras model
 ```
 
-As a checkpoint that Google's code restores: `electra-tf convert --input FOLDER --to tf1 --output TF1`.
+As a TF-V1 checkpoint: `electra-tf convert --input FOLDER --to tf1 --output TF1`.
 """

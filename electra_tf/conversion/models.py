@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from electra_tf.models.encoder import Encoder
 
 # Our Keras model by its head, in the order they are looked for; without any it is the encoder.
-_KERAS = {
+KERAS = {
     "sentence_order": "SentenceOrderModel",
     "masked_lm": "MaskedLanguageModel",
     "replaced_token": "ReplacedTokenDetector",
@@ -106,7 +106,7 @@ class LoadedModel:
         """The Keras model; `kwargs` are Keras' (name, dtype)."""
         from electra_tf import models
 
-        name = next((keras_name for head, keras_name in _KERAS.items() if head in self.heads), None)
+        name = next((keras_name for head, keras_name in KERAS.items() if head in self.heads), None)
         if name is None:
             return self.build_encoder(**kwargs)
         has_labels = not set(self.heads) & {"masked_lm", "replaced_token"} or "sentence_order" in self.heads

@@ -61,7 +61,13 @@ def read_model(
             where=path,
             expected="a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a .keras file",
         )
-    return model if model_class in (None, model.name) else model.as_class(model_class)
+    if model_class is not None and (model.name, model.heads) != (model_class, MODEL_CLASSES[model_class].heads):
+        model = model.as_class(model_class)
+    other = next((name for name in TOWERS if name != tower), None)
+    own = [tower for tower, heads in PRETRAINING_HEADS.items() if heads and set(heads) <= set(model.heads)]
+    if tower is not None and other in own and tower not in own:
+        raise _missing(tower, other, path)
+    return model
 
 
 def load_tower(path, tower: str = "discriminator", settings: Mapping | None = None) -> LoadedModel:

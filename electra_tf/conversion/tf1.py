@@ -169,8 +169,13 @@ def _config(fields, settings, where):
             where=where,
             remedy="give the configuration this checkpoint was trained with, or none",
         )
-    heads = {"num_attention_heads": max(1, fields["hidden_size"] // 64)}
+    heads = {"num_attention_heads": usual_heads(fields["hidden_size"])}
     return EncoderConfig.from_dict(heads | settings | fields)
+
+
+def usual_heads(hidden_size: int) -> int:
+    """The number of attention heads that Google's code takes for a width where nobody says."""
+    return max(1, hidden_size // 64)
 
 
 def find_prefix(path) -> Path:

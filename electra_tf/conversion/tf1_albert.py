@@ -86,8 +86,8 @@ def read_albert(path, settings: Mapping | None = None, multiple_choice: bool = F
 
     Args:
         path: its prefix, its index file, or a folder that holds one.
-        settings: Google's configuration; by default the `albert_config.json` beside the checkpoint. Tensors do not
-            tell how often a shared layer runs, nor the heads.
+        settings: fields that override the `albert_config.json` beside the checkpoint. Tensors do not tell how often a
+            shared layer runs, nor the attention heads.
         multiple_choice: whether a classifier of one unit is RACE's, and not a regression's.
 
     Raises: `CheckpointError` for files that are damaged, tensors that do not fit, a configuration that contradicts
@@ -174,9 +174,7 @@ def heads_of(names: Collection[str]) -> list[str]:
 def _config(shapes, settings, prefix):
     from electra_tf.models.config import ACTIVATIONS, EncoderConfig
 
-    if settings is None:
-        settings = _beside(prefix)
-    fields = dict(settings)
+    fields = _beside(prefix, required=settings is None) | dict(settings or {})
     if fields.get("net_structure_type", 0):
         raise CheckpointError(
             f"net_structure_type is {fields['net_structure_type']}", where=prefix, expected="0, Google's ALBERT"
@@ -200,7 +198,7 @@ def _config(shapes, settings, prefix):
     return config
 
 
-def _beside(prefix):
+def _beside(prefix, required):
     for name in CONFIG_FILES:
         file = Path(prefix).with_name(name)
         if file.is_file():
@@ -208,6 +206,8 @@ def _beside(prefix):
                 return json.loads(file.read_text("utf-8"))
             except ValueError as error:
                 raise CheckpointError(f"the configuration cannot be read: {error}", where=file) from error
+    if not required:
+        return {}
     raise CheckpointError(
         "there is no configuration beside the checkpoint",
         where=prefix,

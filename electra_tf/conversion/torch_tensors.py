@@ -70,13 +70,12 @@ def from_torch(
     check_groups(config, "torch")
     tensors = {_current_name(name): array for name, array in tensors.items() if not _IGNORED.fullmatch(name)}
     name = class_of(tensors, fields, where)
-    base = f"{config.model_type}."
-    heads = MODEL_CLASSES[name].heads
+    base, heads = f"{config.model_type}.", heads_of(tensors, name)
     if name.endswith("Model"):
         known = (base, *_HEAD_ROOTS)
         tensors = {n if n.startswith(known) else base + n: tensor for n, tensor in tensors.items()}
-        if "pooler" in heads and f"{base}pooler.weight" not in tensors:
-            heads = ("replaced_token",) if any(n.startswith(_HEAD_ROOTS) for n in tensors) else ()
+    if "pooler" not in heads:  # older versions saved one for every ALBERT, which these classes do not use
+        tensors = {n: tensor for n, tensor in tensors.items() if not n.startswith("albert.pooler.")}
     model = LoadedModel(name, config, {}, heads, fields=dict(fields))
     if model.is_labelled:
         biases = (tensors[n] for n in ("classifier.out_proj.bias", "classifier.bias") if n in tensors)
@@ -126,6 +125,14 @@ def _essential(tensors, config, where, keep_tied=None):
         _check_equal(left, name, identity, "the identity, though embeddings are as wide as the encoder", where)
         del left[name]
     return left
+
+
+def heads_of(names: Iterable[str], name: str) -> tuple[str, ...]:
+    """The heads of a model of the class `name` with tensors of such names: an `AlbertModel` may lack its pooler."""
+    heads, names = MODEL_CLASSES[name].heads, set(names)
+    if name == "AlbertModel" and not names & {"pooler.weight", "albert.pooler.weight"}:
+        return ("replaced_token",) if any(n.startswith(_HEAD_ROOTS) for n in names) else ()
+    return heads
 
 
 def class_of(names: Iterable[str], fields: Mapping, where=None) -> str:

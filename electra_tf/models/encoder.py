@@ -92,7 +92,7 @@ class Encoder(keras.Model):
         """An encoder with the weights of a checkpoint of any format that `electra_tf.conversion` reads.
 
         Args:
-            path: a run directory, a Hugging Face folder, or a TF-V1 checkpoint.
+            path: a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a `.keras` file.
             tower: `discriminator` or `generator`; None: the discriminator if there is one, else the only encoder.
         """
         from electra_tf.conversion import load_encoder

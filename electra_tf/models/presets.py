@@ -130,9 +130,7 @@ _TINY = EncoderConfig(
 _TINY_GENERATOR = generator_config(_TINY, 0.5, 0.5).replace(num_attention_heads=2)
 
 PRESETS = {
-    "electra_tiny": Preset(
-        _TINY, generator_config(_TINY, 0.5, 0.5).replace(num_attention_heads=2), _ENGLISH, "electra_tiny"
-    ),
+    "electra_tiny": Preset(_TINY, _TINY_GENERATOR, _ENGLISH, "electra_tiny"),
     "electra_small": _electra(256, 12, 128, 0.25, recipe="electra_small"),
     "electra_small_plus_plus": _electra(256, 12, 128, 1.0, recipe="electra_small_plus_plus"),
     "electra_base": _electra(768, 12, 768, 0.33333, recipe="electra_base"),

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from electra_tf.conversion import LoadedModel, load_tower, read_model, recognise
-from electra_tf.conversion.names import TOWERS
 from electra_tf.conversion.run_directory import read_run
 from electra_tf.conversion.tf1 import read_tf1
 from electra_tf.conversion.tf1_albert import is_albert
@@ -82,12 +81,14 @@ def initial_weights(start: Start, config, recipe, tokenizer: Tokenizer, built: M
                     f"the two towers' embeddings differ: {name}",
                     where=start.generator or start.checkpoint,
                     expected="the same embeddings in both, which this run shares",
-                    remedy="give each its own: --gin_param \"Model.embedding_sharing = 'none'\"",
+                    remedy="give each its own: --gin_param \"Model.embedding_sharing = 'none'\" and --gin_param "
+                    f"\"Model.generator = {{'embedding_size': {model.config.embedding_size}}}\"",
                 )
             weights[ours] = taken
             report.append(Taken(ours, tower, kept, len(taken)))
     report += [Taken(name, None, 0, len(built[name])) for name in sorted(set(built) - {taken.name for taken in report})]
-    return weights, _slots(start, built) if start.slots else None, report
+    same_rows = all(_known_rows(model, start, tokenizer) is None for model in sources.values())
+    return weights, _slots(start, built, same_rows) if start.slots else None, report
 
 
 def summary(report: list[Taken]) -> str:
@@ -100,14 +101,18 @@ def summary(report: list[Taken]) -> str:
 
 def _sources(start, config) -> dict[str, LoadedModel]:
     found = {}
-    heads = {tower: {"num_attention_heads": getattr(config, tower).num_attention_heads} for tower in TOWERS}
     if start.checkpoint is not None:
-        model = read_model(start.checkpoint, None, heads["discriminator"])
+        model = read_model(start.checkpoint)
         found["generator" if "masked_lm" in model.heads else "discriminator"] = model
         if "replaced_token" in model.heads and start.generator is None and _has_generator(start.checkpoint):
-            found["generator"] = load_tower(start.checkpoint, "generator", heads["generator"])
+            found["generator"] = load_tower(start.checkpoint, "generator")
     if start.generator is not None:
-        found["generator"] = load_tower(start.generator, "generator", heads["generator"])
+        found["generator"] = load_tower(start.generator, "generator")
+    for tower, path in (("discriminator", start.checkpoint), ("generator", start.generator or start.checkpoint)):
+        model = found.get(tower)
+        if model and recognise(path) == "tf1" and model.config.model_type == "electra":  # tensors do not tell the heads
+            heads = getattr(config, tower).num_attention_heads
+            found[tower] = dataclasses.replace(model, config=model.config.replace(num_attention_heads=heads))
     return found
 
 
@@ -156,7 +161,7 @@ def _take(name, array, fresh, known):
     """(the weight for this run, how many of its rows were taken)."""
     if name.endswith(_OF_VOCABULARY) and known is not None:
         taken, there = fresh.copy(), (known >= 0) & (known < len(array))
-        taken[there] = array[known[there]]
+        taken[: len(known)][there] = array[known[there]]
         return taken, int(there.sum())
     if name.endswith(_OF_POSITIONS) or name.endswith(_OF_VOCABULARY):
         count = min(len(array), len(fresh))
@@ -164,7 +169,7 @@ def _take(name, array, fresh, known):
     return array, len(fresh)
 
 
-def _slots(start, built):
+def _slots(start, built, same_rows):
     readers = {"run_directory": read_run, "tf1": read_tf1}
     kind = recognise(start.checkpoint) if start.checkpoint is not None else None
     source = readers[kind](start.checkpoint) if kind in readers and start.generator is None else None
@@ -173,7 +178,7 @@ def _slots(start, built):
         slots[0].keys() == group.keys() and all(group[n].shape == built[n].shape for n in group if n in built)
         for group in slots
     )
-    if not slots[0] or not fits or slots[0].keys() - built.keys():
+    if not slots[0] or not fits or not same_rows or slots[0].keys() - built.keys():
         raise ConfigError(
             "Adam's moments cannot be taken over",
             where=start.checkpoint,

@@ -102,8 +102,8 @@ class Recipe:
         precision: `float32` or `mixed_bfloat16`.
         micro_batches: parts of a device's rows whose gradients are accumulated.
         seed: all randomness is a function of it.
-        generator_steps: for so many steps at the beginning the generator's own weights alone change: for one that
-            starts anew beside a discriminator that is already trained.
+        generator_steps: for so many steps at the beginning the generator's own weights alone change, then the others
+            warm up in their turn: for one that starts anew beside a discriminator that is already trained.
         initial_weights: `random`, as the originals; `informed`, see `pretraining.informed_start`.
         compiler: see `training.compilation`; `auto` is resolved once and kept.
         log_every, checkpoint_every, eval_every: intervals in steps; eval_every 0: only at the end.
@@ -147,6 +147,12 @@ class Recipe:
             raise ConfigError(f"precision is {self.precision!r}", where="Recipe", expected="float32 or mixed_bfloat16")
         if not 0 <= self.seed < 1 << 32:
             raise ConfigError(f"seed is {self.seed}", where="Recipe", expected="a number from 0 to 2^32 - 1")
+        if not 0 <= self.generator_steps < self.steps:
+            raise ConfigError(
+                f"generator_steps is {self.generator_steps} of {self.steps} steps",
+                where="Recipe",
+                expected="less than all, or the discriminator never learns",
+            )
         if self.initial_weights not in INITIAL_WEIGHTS:
             raise ConfigError(
                 f"initial_weights is {self.initial_weights!r}",

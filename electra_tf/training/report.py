@@ -31,7 +31,7 @@ def draw_curves(model_dir, path) -> None:
         axis.plot(*_series(train, name), color="tab:blue", alpha=0.6, label="training (some tokens left in view)")
         axis.plot(*_series(held_out, name), "o-", color="tab:orange", markersize=4, label="held out")
         axis.grid(alpha=0.3)
-    if held_out:
+    if held_out and "unigram_loss" in held_out[-1]:
         unigram = held_out[-1]["unigram_loss"]
         axes[0].axhline(unigram, color="gray", linestyle="--", label="token frequencies alone")
         fixed = _series(held_out, "fixed_disc_auc")

@@ -114,6 +114,9 @@ def pretrain(
     if start is not None and index is None:
         _take_over(start, config, recipe, dataset, trainer.step, model_dir, chief, display.say)
         description["start"] = {name: str(value) for name, value in asdict(start).items() if value}
+    elif index:
+        begun = _read_description(model_dir / RUN)
+        description |= {"start": begun["start"]} if "start" in begun else {}
     if index and index["environment"] != environment:
         changed = {k: (index["environment"].get(k), v) for k, v in environment.items()}
         changed = [f"{k}: {a} -> {b}" for k, (a, b) in changed.items() if a != b]
@@ -208,6 +211,7 @@ def _read_description(path):
 
 
 def _check_same_run(begun, now, recipe, extend, model_dir, say):
+    begun["recipe"] = asdict(Recipe()) | begun["recipe"]  # fields that came later are as they were without them
     changed = differences(begun["recipe"], now["recipe"]) | differences(begun["model"], now["model"])
     if begun["data"]["identity"] != now["data"]["identity"]:
         changed["data"] = (begun["data"]["path"], now["data"]["path"])
@@ -264,9 +268,6 @@ def _write_description(model_dir, description, dataset, operative_config):
             dataset.tokenizer().save(aside)
             shutil.rmtree(tokenizer, ignore_errors=True)
             os.replace(aside, tokenizer)
-        if "start" not in description and (model_dir / RUN).is_file():
-            begun = _read_description(model_dir / RUN)
-            description |= {"start": begun["start"]} if "start" in begun else {}
         _write_text(model_dir / RUN, json.dumps(description, indent=1))
         if operative_config is not None:
             _write_text(model_dir / OPERATIVE, operative_config)

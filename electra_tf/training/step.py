@@ -71,7 +71,7 @@ class Step:
         """
         gradients, observed = sum_over_replicas(self.gradients(batch))
         if self.generator_steps:
-            on = self._discriminator_learns()
+            on = tf.cast(self.step >= self.generator_steps, tf.float32)
             gradients = {n: g if n.startswith(_GENERATOR) else g * on for n, g in gradients.items()}
         observed |= self.norms(gradients)
         self.apply_gradients(gradients)
@@ -149,8 +149,10 @@ class Step:
         self.step.assign_add(1)
 
     def _discriminator_learns(self):
-        """1.0 once the generator's own steps are over, before 0.0."""
-        return tf.cast(self.step >= self.generator_steps, tf.float32)
+        """0.0 in the generator's own steps; then what all else learns at, up to 1.0 in a warm-up of its own."""
+        since = tf.cast(self.step - self.generator_steps, tf.float32)
+        ramp = tf.minimum(1.0, since / max(1.0, float(self.schedule.warmup_steps)))
+        return tf.where(since < 0, 0.0, ramp if self.schedule.warmup_steps else 1.0)
 
 
 def _updated_together(weights, rule, held) -> list[tuple[tuple[float, bool], list[str]]]:

@@ -41,7 +41,8 @@ def made(name, config, seed=0):
 def through(source, to, folder, name):
     """The model after a conversion, as read from where it was written."""
     target = folder / f"{to}{'.keras' if to == 'keras' else ''}"
-    (path,) = convert(source, target, to, task="mine", model_class=name)
+    heads = {"num_attention_heads": read_model(source, model_class=name).config.num_attention_heads}
+    (path,) = convert(source, target, to, task="mine", model_class=name, settings=heads if to == "tf1" else None)
     return path
 
 
@@ -145,9 +146,10 @@ def test_two_folders_with_other_embeddings_say_by_how_much(tmp_path, make_weight
     for tower in ("discriminator", "generator"):
         write_folder(tmp_path / tower, pretrained(tower, config, weights))
     arguments = (tmp_path / "discriminator", tmp_path / "tf1", "tf1")
+    join = {"generator": tmp_path / "generator", "settings": {"num_attention_heads": 2}}
     with pytest.raises(CheckpointError, match=r"embeddings differ: .*norm/beta by up to 1\b"):
-        convert(*arguments, generator=tmp_path / "generator")
-    (prefix,) = convert(*arguments, generator=tmp_path / "generator", sharing="none")
+        convert(*arguments, **join)
+    (prefix,) = convert(*arguments, **join, sharing="none")
     assert read_tf1(prefix).sharing == "none"
     np.testing.assert_array_equal(
         read_tf1(prefix).weights["generator/embeddings/norm/beta"], weights["generator/embeddings/norm/beta"]
@@ -204,18 +206,56 @@ def test_groups_that_another_world_divides_otherwise_are_refused(world, tmp_path
     layers, groups = {"tf1": (22, 22), "torch": (18, 14)}[world]
     config = CONFIGS["albert_of_one_width"].replace(num_hidden_layers=layers, num_hidden_groups=groups)
     model = made("AlbertForMaskedLM", config)
+    if world == "tf1":
+        write_folder(tmp_path / "hf", model)
     with pytest.raises(ConfigError, match=f"{layers} layers in {groups} groups"):
         if world == "torch":
             write_folder(tmp_path / "hf", model)
         else:
-            write_folder(tmp_path / "hf", model)
             convert(tmp_path / "hf", tmp_path / "tf1", "tf1")
+
+
+def test_a_number_of_heads_that_tf1_does_not_tell_must_be_said(tmp_path):
+    write_folder(tmp_path / "hf", made("ElectraForPreTraining", CONFIGS["electra"]))
+    with pytest.raises(ConfigError, match="2 attention heads of 12 units, .* would take 1"):
+        convert(tmp_path / "hf", tmp_path / "tf1", "tf1")
+    settings = {"num_attention_heads": 2}
+    (prefix,) = convert(tmp_path / "hf", tmp_path / "tf1", "tf1", settings=settings)
+    assert read_model(prefix, settings=settings).config.num_attention_heads == 2
+
+
+def test_the_encoder_alone_of_what_transformers_cannot_hold(shared, tmp_path):
+    source = shared / "data/golden/albert_squad_heads/v2.ckpt"
+    (folder,) = convert(source, tmp_path / "hf", model_class="AlbertModel")
+    assert read_model(folder).heads == ("pooler",)
+    found = verify(source, folder, model_class="AlbertModel")
+    assert found["engine"] == "transformers"
+    assert found["difference"] <= 1e-5 * max(1, found["largest"])
+
+
+def test_an_albert_with_a_head_for_replaced_tokens_is_verified_by_that_head(tmp_path, make_weights):
+    config = CONFIGS["albert"]
+    write_folder(tmp_path / "hf", pretrained("discriminator", config, make_weights(config, config)))
+    (folder,) = convert(tmp_path / "hf", tmp_path / "bin", "bin")
+    assert verify(tmp_path / "hf", folder) == {"difference": 0.0, "engine": "electra_tf"} | {
+        "largest": verify(tmp_path / "hf", folder)["largest"]
+    }
+
+
+def test_a_pooler_that_a_class_does_not_use_is_left_out(tmp_path):
+    from electra_tf.conversion.safetensors import read_tensors, write_tensors
+
+    write_folder(tmp_path / "hf", made("AlbertForMaskedLM", CONFIGS["albert"]))
+    file = tmp_path / "hf/model.safetensors"
+    pooler = {"albert.pooler.weight": np.ones((12, 12), "f4"), "albert.pooler.bias": np.ones(12, "f4")}
+    write_tensors(file, {**read_tensors(file), **pooler}, {"format": "pt"})
+    assert read_model(tmp_path / "hf").heads == ("masked_lm",)
 
 
 def test_a_task_without_a_name_is_asked_for(tmp_path):
     write_folder(tmp_path / "hf", made("ElectraForTokenClassification", CONFIGS["electra"]))
     with pytest.raises(ConfigError, match="--task"):
-        convert(tmp_path / "hf", tmp_path / "tf1", "tf1")
+        convert(tmp_path / "hf", tmp_path / "tf1", "tf1", settings={"num_attention_heads": 2})
 
 
 def test_the_table_of_a_model_is_the_table_of_its_class():

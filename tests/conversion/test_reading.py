@@ -80,8 +80,9 @@ def test_keyword_arguments_reach_the_encoder(weights, config, tmp_path):
 
 def test_a_tower_that_is_not_there_is_an_error_that_says_which_is(config, weights, tmp_path):
     write_folder(tmp_path / "hf", pretrained("discriminator", config, weights))
-    with pytest.raises(CheckpointError, match="no generator here, only a discriminator"):
-        load_tower(tmp_path / "hf", "generator")
+    for load in (load_tower, load_encoder):
+        with pytest.raises(CheckpointError, match="no generator here, only a discriminator"):
+            load(tmp_path / "hf", "generator")
 
 
 def test_an_unknown_tower_is_named(tmp_path):
