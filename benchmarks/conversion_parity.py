@@ -153,6 +153,14 @@ def measure(column, work, transformers5):
     return found
 
 
+def versions(transformers5):
+    """Of transformers, in both environments."""
+    for path in ("", *([transformers5] if transformers5 else [])):
+        command = [sys.executable, "-c", "import transformers; print(transformers.__version__)"]
+        environment = dict(os.environ, PYTHONPATH=str(path))
+        yield subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/parity"))
@@ -170,8 +178,8 @@ def main():
         "",
         "`python benchmarks/conversion_parity.py --transformers5 FOLDER`: the largest difference of outputs, relative",
         "to the largest output or 1, over four networks with random weights; `to`: we write and transformers reads,",
-        "`from`: transformers saves and we read. PyTorch classes of transformers 4.57.6 and 5.23.0, TensorFlow classes",
-        "and TF-V1 loaders of 4.57.6 (the loaders only for what they read rightly).",
+        f"`from`: transformers saves and we read. Versions: {', '.join(versions(options.transformers5))}; TensorFlow",
+        "classes and TF-V1 loaders are version 4's (the loaders only for what they read rightly).",
         "",
         "| class | " + " | ".join(f"{v} {e}, {d} {f}" for e, v, d, f in columns) + " |",
         "|---" * (len(columns) + 1) + "|",

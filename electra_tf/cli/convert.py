@@ -10,7 +10,7 @@ from electra_tf.errors import CheckpointError, ConfigError
 DESCRIPTION = "Writes a checkpoint in another format, each model as one that transformers or Keras opens, or as TF-V1."
 EXAMPLE = """
 electra-tf convert --input runs/tiny --tower both --to safetensors --output hf --verify
-electra-tf convert --input runs/tiny --to tf1 --output tf1
+electra-tf convert --input runs/small --to tf1 --output tf1
 electra-tf convert --input tf1/model.ckpt --to h5 --output hf-for-transformers-4
 electra-tf convert --input hf/discriminator --generator hf/generator --to tf1 --output tf1
 electra-tf convert --input finetuned/model.ckpt --task mnli --to keras --output mnli.keras

@@ -217,7 +217,7 @@ def test_groups_that_another_world_divides_otherwise_are_refused(world, tmp_path
 
 def test_a_number_of_heads_that_tf1_does_not_tell_must_be_said(tmp_path):
     write_folder(tmp_path / "hf", made("ElectraForPreTraining", CONFIGS["electra"]))
-    with pytest.raises(ConfigError, match="2 attention heads of 12 units, .* would take 1"):
+    with pytest.raises(ConfigError, match=r"2 attention heads of 12 units, .* would take 1"):
         convert(tmp_path / "hf", tmp_path / "tf1", "tf1")
     settings = {"num_attention_heads": 2}
     (prefix,) = convert(tmp_path / "hf", tmp_path / "tf1", "tf1", settings=settings)
