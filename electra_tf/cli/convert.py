@@ -1,6 +1,8 @@
 """`electra-tf convert`: a checkpoint in another format."""
 
+import dataclasses
 import json
+from math import isfinite
 from pathlib import Path
 
 from absl import flags
@@ -61,6 +63,8 @@ def define_flags() -> None:
 def run(values) -> int:
     from electra_tf.conversion.convert import convert
 
+    if not isfinite(values.shard_gigabytes):
+        raise ConfigError(f"--shard_gigabytes is {values.shard_gigabytes}", expected="a number")
     reading = {
         "settings": _settings(values.config),
         "model_class": values["class"].value,
@@ -85,7 +89,13 @@ def run(values) -> int:
     return 0 if not values.verify or _verified(values, written, reading) else 1
 
 
+# Of Google's ALBERT, beside those that encoders have here.
+_GOOGLES = {"down_scale_factor", "net_structure_type", "gap_size", "num_memory_blocks", "layers_to_keep"}
+
+
 def _settings(path):
+    from electra_tf.models.config import EncoderConfig
+
     if path is None:
         return None
     try:
@@ -94,6 +104,13 @@ def _settings(path):
         raise ConfigError(f"the configuration cannot be read: {error}", where=path, expected="a JSON file") from error
     if not isinstance(settings, dict):
         raise ConfigError("the configuration is no JSON object", where=path, expected="fields of a configuration")
+    known = {f.name for f in dataclasses.fields(EncoderConfig)} | _GOOGLES
+    if unknown := settings.keys() - known:
+        raise ConfigError(
+            f"there is no field {', '.join(sorted(unknown))}",
+            where=path,
+            expected=f"fields among {', '.join(sorted(known))}",
+        )
     return settings
 
 

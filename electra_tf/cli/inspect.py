@@ -24,10 +24,12 @@ def define_flags() -> None:
 
 def run(flag_values, paths: list[str]) -> None:
     from electra_tf.conversion import recognise
+    from electra_tf.conversion.reading import damage_told
 
     if len(paths) != 1:
         raise ConfigError(f"{len(paths)} paths were given", expected=f"one: {EXAMPLE}")
-    facts = _READERS[recognise(paths[0])](Path(paths[0]))
+    with damage_told(paths[0]):
+        facts = _READERS[recognise(paths[0])](Path(paths[0]))
     print(json.dumps(facts, ensure_ascii=False) if flag_values.json else "\n".join(in_words(facts)))
 
 

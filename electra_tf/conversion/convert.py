@@ -12,7 +12,7 @@ from electra_tf.conversion.models import LoadedModel
 from electra_tf.conversion.names import MODEL_CLASSES, TOWERS
 from electra_tf.conversion.reading import as_tower, read_model
 from electra_tf.conversion.run_directory import RUN
-from electra_tf.conversion.tf1 import usual_heads
+from electra_tf.conversion.tf1 import check_epsilon, usual_heads
 from electra_tf.conversion.transformers_folder import FORMS, write_folder
 from electra_tf.errors import CheckpointError, ConfigError
 
@@ -64,6 +64,8 @@ def convert(
             f"{to} with dtype {dtype} and vocab {vocab}",
             expected="neither: these belong to Hugging Face folders",
         )
+    if settings and "tf1" not in (to, recognise(source)):
+        raise ConfigError("a configuration is given", where=source, expected="one only for TF-V1, which holds none")
     if generator is not None:
         for name, value in {"tower": tower, "class": model_class, "task": task, "vocab_size": vocab_size}.items():
             if value is not None:
@@ -82,14 +84,14 @@ def convert(
         whole = _whole_as_tf1(source, output, settings)
         if whole is not None:
             return [whole]
-    written = []
+    models = {}  # all are read before the first is written
     for name in TOWERS if tower == "both" else (tower,):
         model = read_model(source, name, **reading)
         model = as_tower(model, name, source) if name and not model_class else model
         model = model if vocab_size is None else model.with_vocabulary(vocab_size)
         place = Path(output) if tower != "both" else Path(output) / (f"{name}.keras" if to == "keras" else name)
-        written.append(_write(model, place, to, source, vocab, task, settings, dtype, shard_bytes))
-    return written
+        models[place] = model
+    return [_write(m, place, to, source, vocab, task, settings, dtype, shard_bytes) for place, m in models.items()]
 
 
 def _write(model, place, to, source, vocab, task, settings, dtype, shard_bytes):
@@ -152,6 +154,7 @@ def _check_google_computes(settings, *configs):
                 f"hidden_act is {config.hidden_act!r}",
                 expected="gelu, relu or tanh, which Google's ELECTRA can compute",
             )
+        check_epsilon(config)
         usual = usual_heads(config.hidden_size)
         if config.num_attention_heads != usual and "num_attention_heads" not in (settings or {}):
             raise ConfigError(
@@ -241,7 +244,8 @@ def verify(source, target, tower: str | None = None, **reading) -> dict:
     difference = largest = 0.0
     for mine, other in zip(ours, theirs, strict=True):
         width = min(mine.shape[-1], other.shape[-1])  # a vocabulary may have been cut
-        difference = max(difference, float(np.abs(mine[..., :width] - other[..., :width]).max()))
+        apart = float(np.abs(mine[..., :width] - other[..., :width]).max())
+        difference = max(difference, apart if np.isfinite(apart) else np.inf)
         largest = max(largest, float(np.abs(mine).max()))
     return {"difference": difference, "largest": largest, "engine": engine}
 

@@ -7,6 +7,7 @@ It holds what a PyTorch state dictionary holds, under names that follow from PyT
      (layer) (the class)     (the weight)
 """
 
+import io
 import re
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -90,7 +91,8 @@ def write_h5(path, tensors: Mapping[str, np.ndarray], model_class: str) -> None:
     for head in _HEADS_WITH_EMBEDDINGS:
         if head in layers:
             layers[head] |= {name: a for name, a in layers[base].items() if f"/{base}/embeddings/" in name}
-    with h5py.File(path, "w") as file:
+    content = io.BytesIO()  # HDF5 does not survive a disk that fills up while it writes
+    with h5py.File(content, "w") as file:
         file.attrs["backend"], file.attrs["keras_version"] = "tensorflow", "2.20.0"
         _write_names(file, "layer_names", list(layers))
         for layer, weights in layers.items():
@@ -99,6 +101,8 @@ def write_h5(path, tensors: Mapping[str, np.ndarray], model_class: str) -> None:
             for name, array in weights.items():
                 group.create_dataset(name, data=np.ascontiguousarray(array))
         file.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
+    with open(path, "wb") as file:
+        file.write(content.getbuffer())
 
 
 def to_torch_name(name: str, where=None) -> str:

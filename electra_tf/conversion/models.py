@@ -77,6 +77,8 @@ class LoadedModel:
         Raises: `CheckpointError` where that class has a head that is not here.
         """
         wanted = MODEL_CLASSES.get(name)
+        if wanted and name.endswith("Model") and "pooler" not in self.heads:
+            wanted = wanted._replace(heads=())
         if wanted is None or wanted.model_type != self.config.model_type or set(wanted.heads) - set(self.heads):
             have = [n for n, c in MODEL_CLASSES.items() if c.model_type == self.config.model_type]
             have = [n for n in have if set(MODEL_CLASSES[n].heads) <= set(self.heads)]

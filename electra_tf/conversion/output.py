@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from electra_tf.errors import OutputError
@@ -19,8 +19,11 @@ def whole_folder(folder, is_known: Callable[[str], bool], megabytes: float) -> I
 
     Raises: `OutputError` when the folder holds something else or cannot be written; it is then as it was.
     """
-    folder = Path(folder)
-    _check(folder, is_known)
+    folder = Path(folder).resolve()  # a link stays, and what it leads to is replaced
+    try:
+        _check(folder, is_known)
+    except OSError as error:
+        raise OutputError(f"the folder cannot be written: {error.strerror}", where=folder) from error
     aside, old = (folder.with_name(f".{folder.name}.{kind}{os.getpid()}") for kind in ("new", "old"))
     try:
         aside.mkdir(parents=True)
@@ -45,7 +48,7 @@ def whole_folder(folder, is_known: Callable[[str], bool], megabytes: float) -> I
 @contextmanager
 def whole_file(path, megabytes: float) -> Iterator[Path]:
     """A new file to write, which becomes `path` when the body ends without an error. Raises: `OutputError`."""
-    path = Path(path)
+    path = Path(path).resolve()
     aside = path.with_name(f".new{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +62,8 @@ def whole_file(path, megabytes: float) -> Iterator[Path]:
             remedy="choose a place that can be written to, on a disk with space",
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 def write_text(path, text: str) -> None:

@@ -3,6 +3,7 @@
 Both formats of `torch.save` are read: the zip archive (PyTorch 1.6 and later) and the five pickles in a row before it.
 """
 
+import errno
 import os
 import pickle
 import zipfile
@@ -80,7 +81,11 @@ def write_bin(path, tensors: Mapping[str, np.ndarray]) -> None:
         raise DependencyError(
             "writing pytorch_model.bin needs PyTorch", remedy="pip install torch, or write safetensors instead"
         ) from error
-    torch.save(OrderedDict((name, _to_torch(torch, array)) for name, array in sorted(tensors.items())), path)
+    content = OrderedDict((name, _to_torch(torch, array)) for name, array in sorted(tensors.items()))
+    try:
+        torch.save(content, path)
+    except RuntimeError as error:  # what PyTorch makes of a full disk
+        raise OSError(errno.ENOSPC, str(error).splitlines()[0]) from error
 
 
 def _to_torch(torch, array):

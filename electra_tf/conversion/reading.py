@@ -1,6 +1,7 @@
 """Any checkpoint as one model with its head: a pre-training tower, or what was fine-tuned from one."""
 
 from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from electra_tf.conversion.keras_file import read_keras
 from electra_tf.conversion.models import LoadedModel, class_with, pretrained
 from electra_tf.conversion.names import MODEL_CLASSES, PRETRAINING_HEADS, TOWERS
 from electra_tf.conversion.transformers_folder import read_folder
-from electra_tf.errors import CheckpointError, ConfigError
+from electra_tf.errors import CheckpointError, ConfigError, ElectraTFError
 
 if TYPE_CHECKING:
     from electra_tf.models.encoder import Encoder
@@ -47,10 +48,38 @@ def read_model(
     if model_class is not None and model_class not in MODEL_CLASSES:
         raise ConfigError(f"there is no class {model_class!r}", expected=f"one of {', '.join(MODEL_CLASSES)}")
     kind, path = recognise(path), Path(path)
+    with damage_told(path):
+        model = _read(kind, path, tower, settings, model_class, task, keep_tied)
+    if model_class is not None and (model.name, model.heads) != (model_class, MODEL_CLASSES[model_class].heads):
+        model = model.as_class(model_class)
+    other = next((name for name in TOWERS if name != tower), None)
+    own = [tower for tower, heads in PRETRAINING_HEADS.items() if heads and set(heads) <= set(model.heads)]
+    if tower is not None and other in own and tower not in own:
+        raise _missing(tower, other, path)
+    return model
+
+
+@contextmanager
+def damage_told(path):
+    """Within it, whatever Python raises over a file that is not what it should be becomes a `CheckpointError`."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, ElectraTFError):
+            raise
+        raise CheckpointError(
+            f"it cannot be read: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
+            where=path,
+            expected="a checkpoint as its program wrote it",
+            remedy="copy it again from where it came from",
+        ) from error
+
+
+def _read(kind, path, tower, settings, model_class, task, keep_tied) -> LoadedModel:
     if kind == "run_directory":
         model = _run_directory(path, tower)
     elif kind == "transformers_folder":
-        model = read_folder(path, keep_tied)
+        model = read_folder(path, keep_tied, model_class)
     elif kind == "tf1":
         model = _tf1(path, tower, settings, model_class, task)
     elif kind == "keras":
@@ -61,12 +90,6 @@ def read_model(
             where=path,
             expected="a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a .keras file",
         )
-    if model_class is not None and (model.name, model.heads) != (model_class, MODEL_CLASSES[model_class].heads):
-        model = model.as_class(model_class)
-    other = next((name for name in TOWERS if name != tower), None)
-    own = [tower for tower, heads in PRETRAINING_HEADS.items() if heads and set(heads) <= set(model.heads)]
-    if tower is not None and other in own and tower not in own:
-        raise _missing(tower, other, path)
     return model
 
 
@@ -125,9 +148,11 @@ def _tf1(path, tower, settings, model_class, task):
 
     if is_albert(path):
         return read_albert(path, settings, model_class == "AlbertForMultipleChoice").model()
-    given = {name: settings for name in TOWERS} if settings else {}
-    checkpoint = read_tf1(path, **({tower: settings} if tower and settings else given))
+    checkpoint = read_tf1(path)
     found = checkpoint.layout
+    if settings:  # of the tower that is read
+        here = tower or ("generator" if checkpoint.discriminator is None else "discriminator")
+        checkpoint = read_tf1(path, **{here: settings})
     if found.tasks:
         return fine_tuned(checkpoint.weights, checkpoint.discriminator, task, model_class, path)
     if tower == "generator" and "generator_ltr" in found.towers:

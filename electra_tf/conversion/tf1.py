@@ -12,7 +12,7 @@ from electra_tf.conversion.layout import Layout, layout
 from electra_tf.conversion.names import Tensor
 from electra_tf.conversion.output import whole_folder, write_text
 from electra_tf.conversion.translation import translate
-from electra_tf.errors import CheckpointError
+from electra_tf.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from electra_tf.models.config import EncoderConfig
@@ -72,11 +72,11 @@ def read_tf1(path, discriminator: Mapping | None = None, generator: Mapping | No
     ]
     # The original makes no slots for a weight without a gradient; one slot alone is an error.
     moved = [tensor for tensor in table if any(name in slot for slot in slots for name in tensor.tf1)]
-    step = tensors.get("global_step")
+    step = read_global_step(tensors, prefix)
     return Tf1Checkpoint(
         translate(weights, table, "tf1", "ours", prefix),
         *(translate(slot, moved, "tf1", "ours", prefix) for slot in slots),
-        None if step is None else int(step),
+        step,
         *(
             _config(found.fields(tower), settings, prefix) if found.fields(tower) else None
             for tower, settings in (("discriminator", discriminator), ("generator", generator))
@@ -173,6 +173,12 @@ def _config(fields, settings, where):
     return EncoderConfig.from_dict(heads | settings | fields)
 
 
+def check_epsilon(config: "EncoderConfig") -> None:
+    """Raises `ConfigError` for another epsilon of layer norms than the originals', which TF-V1 has no place for."""
+    if config.layer_norm_eps != 1e-12:
+        raise ConfigError(f"layer_norm_eps is {config.layer_norm_eps}", expected="1e-12, which Google's code computes")
+
+
 def usual_heads(hidden_size: int) -> int:
     """The number of attention heads that Google's code takes for a width where nobody says."""
     return max(1, hidden_size // 64)
@@ -210,7 +216,15 @@ def is_weight(name: str) -> bool:
 
 def read_step(path) -> int | None:
     """`global_step`, or None where the checkpoint has none. Raises: `CheckpointError`."""
-    step = read_variables(find_prefix(path), "global_step").get("global_step")
+    prefix = find_prefix(path)
+    return read_global_step(read_variables(prefix, "global_step"), prefix)
+
+
+def read_global_step(tensors: Mapping[str, np.ndarray], where=None) -> int | None:
+    """`global_step` among variables, or None. Raises: `CheckpointError` where it is no whole number."""
+    step = tensors.get("global_step")
+    if step is not None and (step.shape or step.dtype.kind not in "iu"):
+        raise CheckpointError(f"global_step is {step.dtype} {list(step.shape)}", where=where, expected="a whole number")
     return None if step is None else int(step)
 
 

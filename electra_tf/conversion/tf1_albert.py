@@ -12,7 +12,15 @@ import numpy as np
 
 from electra_tf.conversion.models import LoadedModel, class_with
 from electra_tf.conversion.names import MODEL_CLASSES, model_tensors
-from electra_tf.conversion.tf1 import find_prefix, is_weight, read_shapes, read_variables, save_variables
+from electra_tf.conversion.tf1 import (
+    check_epsilon,
+    find_prefix,
+    is_weight,
+    read_global_step,
+    read_shapes,
+    read_variables,
+    save_variables,
+)
 from electra_tf.conversion.torch_tensors import check_groups
 from electra_tf.conversion.translation import translate
 from electra_tf.errors import CheckpointError, ConfigError
@@ -108,14 +116,14 @@ def read_albert(path, settings: Mapping | None = None, multiple_choice: bool = F
         found = {n.rsplit("/", 1)[0]: a for n, a in tensors.items() if re.fullmatch(rf".*/(adam|lamb)_{kind}", n)}
         with_slots = [tensor for tensor in table if tensor.tf1[0] in found]
         slots.append(translate(found, with_slots, "tf1", "ours", prefix))
-    step = tensors.get("global_step")
+    step = read_global_step(tensors, prefix)
     return AlbertCheckpoint(
         translate(weights, table, "tf1", "ours", prefix),
         *slots,
         config,
         tuple(heads),
         labels,
-        None if step is None else int(step),
+        step,
     )
 
 
@@ -138,6 +146,7 @@ def write_albert(folder, model: LoadedModel, slots_m=None, slots_v=None, step: i
     and for groups that it divides otherwise; `OutputError` when the folder cannot be written.
     """
     check_groups(model.config, "tf1")
+    check_epsilon(model.config)
     names = {ours: google for google, ours in _ACTIVATIONS.items()} | {n: n for n in ("relu", "tanh")}
     if model.config.hidden_act not in names:
         raise ConfigError(
@@ -178,6 +187,10 @@ def _config(shapes, settings, prefix):
     if fields.get("net_structure_type", 0):
         raise CheckpointError(
             f"net_structure_type is {fields['net_structure_type']}", where=prefix, expected="0, Google's ALBERT"
+        )
+    if missing := [name for name in ("num_hidden_layers", "num_attention_heads") if name not in fields]:
+        raise CheckpointError(
+            f"the configuration lacks {' and '.join(missing)}", where=prefix, expected="what the tensors do not tell"
         )
     act = fields.get("hidden_act", "gelu")
     fields["hidden_act"] = _ACTIVATIONS.get(act, act)

@@ -82,7 +82,15 @@ def _cast(tensors, form, dtype):
             f"weights in {form} of type {dtype}",
             expected=f"one of {', '.join(FORMS)}; float32, float16 or (but for h5) bfloat16",
         )
-    return {name: array.astype(numpy_type(dtype), copy=False) for name, array in tensors.items()}
+    cast = {name: array.astype(numpy_type(dtype), copy=False) for name, array in tensors.items()}
+    for name, array in tensors.items() if dtype == "float16" else ():
+        if np.isfinite(array).all() and not np.isfinite(cast[name]).all():
+            raise ConfigError(
+                f"{name} holds {np.abs(array).max():.3g}, which float16 cannot",
+                expected="numbers up to 65504",
+                remedy="use bfloat16 or float32",
+            )
+    return cast
 
 
 def _write_shards(folder, tensors, shard_bytes):
@@ -113,12 +121,13 @@ def _is_ours(name):
     return name in known or re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", name) is not None
 
 
-def read_folder(folder, keep_tied: str | None = None) -> LoadedModel:
+def read_folder(folder, keep_tied: str | None = None, model_class: str | None = None) -> LoadedModel:
     """The model of a folder, of any class, with weights in any of `WEIGHT_FILES`, as float32.
 
     Args:
         folder: as `from_pretrained` of transformers takes it.
         keep_tied: see `from_torch`.
+        model_class: where `config.json` names no class.
 
     Raises: `CheckpointError` for missing or damaged files, a class that is not known, tensors that do not fit the
     configuration.
@@ -127,6 +136,8 @@ def read_folder(folder, keep_tied: str | None = None) -> LoadedModel:
 
     folder = Path(folder)
     fields, path = read_config_fields(folder), weights_file(folder)
+    if model_class and not fields.get("architectures"):
+        fields["architectures"] = [model_class]
     model = from_torch(read_weights(path), fields, EncoderConfig.from_dict(fields), path, keep_tied)
     said = (fields.get("architectures") or [model.name])[0]
     if said in MODEL_CLASSES and said != model.name:
@@ -136,6 +147,9 @@ def read_folder(folder, keep_tied: str | None = None) -> LoadedModel:
             expected="weights and configuration of one model",
             remedy="correct `architectures` in config.json, or copy the weights that belong to it",
         )
+    for field, usual in _SUMMARY.items() if model.name == "ElectraForMultipleChoice" else ():
+        if fields.get(field, usual) != usual:
+            raise CheckpointError(f"{field} is {fields[field]!r}", where=folder / CONFIG, expected=repr(usual))
     has_tokenizer = any((folder / file).is_file() for file in ("vocab.txt", "tokenizer.json"))
     return dataclasses.replace(model, tokenizer=folder if has_tokenizer else None)
 
@@ -148,11 +162,29 @@ def read_config_fields(folder) -> dict:
         kind = fields.get("model_type")
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"the configuration cannot be read: {error}", where=path) from error
-    if kind not in ARCHITECTURES:
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise CheckpointError(
             f"the model's type is {kind!r}", where=path, expected=" or ".join(map(repr, ARCHITECTURES))
         )
-    return fields
+    return _DEFAULTS[kind] | fields
+
+
+# How ElectraForMultipleChoice summarises a text; our model computes these.
+_SUMMARY = {"summary_type": "first", "summary_use_proj": True, "summary_activation": "gelu"}
+# What transformers takes for fields that config.json leaves out, where that is not what we take.
+_DEFAULTS = {
+    "electra": {"embedding_size": 128},
+    "albert": {
+        "vocab_size": 30000,
+        "embedding_size": 128,
+        "hidden_size": 4096,
+        "num_attention_heads": 64,
+        "intermediate_size": 16384,
+        "hidden_act": "gelu_new",
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    },
+}
 
 
 def weights_file(folder) -> Path:

@@ -9,7 +9,7 @@ from electra_tf.errors import CheckpointError
 
 
 def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: str, target: str, where=None) -> dict:
-    """The same tensors in another world, bit for bit; transposed ones are views of the given ones.
+    """The same tensors in another world, bit for bit (float64 as float32); transposed ones are views of those given.
 
     Args:
         tensors: arrays by their names in the world `source`.
@@ -34,6 +34,7 @@ def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: st
         if parts and len(parts) == len(tensor.names(source)) and tensor.names(target):
             result |= _reshaped(tensor, parts, source, target)
     problems += [f"unexpected  {name} {list(array.shape)}" for name, array in sorted(left.items())]
+    problems += [f"type        {n} is {a.dtype}" for n, a in sorted(tensors.items()) if a.dtype.kind not in "fV"]
     if problems:
         raise CheckpointError(
             "\n    ".join([f"{len(problems)} tensors do not fit:", *problems]),
@@ -41,7 +42,7 @@ def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: st
             expected=f"exactly the {sum(len(tensor.names(source)) for tensor in table)} tensors of the model",
             remedy="name the checkpoint of such a model, or correct the configuration beside it",
         )
-    return result
+    return {name: a.astype("float32") if a.dtype == np.float64 else a for name, a in result.items()}
 
 
 def _reshaped(tensor, parts, source, target):

@@ -107,6 +107,11 @@ def _sources(start, config) -> dict[str, LoadedModel]:
         if "replaced_token" in model.heads and start.generator is None and _has_generator(start.checkpoint):
             found["generator"] = load_tower(start.checkpoint, "generator")
     if start.generator is not None:
+        if "generator" in found:
+            raise ConfigError(
+                f"two generators are given: {start.checkpoint} and {start.generator}",
+                expected="a checkpoint with a discriminator, and one with a generator",
+            )
         found["generator"] = load_tower(start.generator, "generator")
     for tower, path in (("discriminator", start.checkpoint), ("generator", start.generator or start.checkpoint)):
         model = found.get(tower)
@@ -152,6 +157,12 @@ def _known_rows(model, start, tokenizer):
             remedy="name its folder or vocab.txt with --init_vocab",
         )
     theirs = Tokenizer.from_pretrained(source)
+    if len(theirs) > model.config.vocab_size:
+        raise ConfigError(
+            f"the vocabulary has {len(theirs):,} tokens, the checkpoint {model.config.vocab_size:,}",
+            where=source,
+            expected="the vocabulary that the checkpoint was trained with",
+        )
     tokens = [tokenizer.id_to_token(number) for number in range(len(tokenizer))]
     rows = np.array([-1 if theirs.token_to_id(token) is None else theirs.token_to_id(token) for token in tokens])
     return None if len(theirs) == len(tokens) and np.array_equal(rows, np.arange(len(rows))) else rows
@@ -178,11 +189,11 @@ def _slots(start, built, same_rows):
         slots[0].keys() == group.keys() and all(group[n].shape == built[n].shape for n in group if n in built)
         for group in slots
     )
-    if not slots[0] or not fits or not same_rows or slots[0].keys() - built.keys():
+    if not slots[0] or not fits or not same_rows or slots[0].keys() != built.keys():
         raise ConfigError(
             "Adam's moments cannot be taken over",
             where=start.checkpoint,
             expected="one TF-V1 checkpoint or run that has them, with the same vocabulary and positions",
             remedy="leave --init_slots out: the optimizer then starts anew",
         )
-    return tuple({name: group.get(name, np.zeros_like(built[name])) for name in built} for group in slots)
+    return slots
