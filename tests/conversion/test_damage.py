@@ -99,7 +99,7 @@ def test_numbers_too_large_for_float16_are_refused_and_infinities_never_verified
 
 def test_another_epsilon_has_no_place_in_tf1(folder, tmp_path):
     change_config(folder, layer_norm_eps=1e-2)
-    with pytest.raises(ConfigError, match="layer_norm_eps is 0.01"):
+    with pytest.raises(ConfigError, match=r"layer_norm_eps is 0\.01"):
         convert(folder, tmp_path / "tf1", "tf1", settings={"num_attention_heads": 2})
 
 
