@@ -114,7 +114,8 @@ def prepare(name, config, column, folder):
         if form == "tf1":
             start = folder.with_name(folder.name + ".start")
             write_folder(start, model)
-            convert(start, folder, "tf1")
+            heads = {"num_attention_heads": config.num_attention_heads}
+            convert(start, folder, "tf1", settings=heads if config.model_type == "electra" else None)
             (folder / "config.json").write_text(json.dumps(config.to_dict()))
         else:
             write_folder(folder, model, form=form)
