@@ -114,12 +114,27 @@ def prepare(name, config, column, folder):
         if form == "tf1":
             start = folder.with_name(folder.name + ".start")
             write_folder(start, model)
-            heads = {"num_attention_heads": config.num_attention_heads}
-            convert(start, folder, "tf1", settings=heads if config.model_type == "electra" else None)
+            as_tf1(model, start, folder)
             (folder / "config.json").write_text(json.dumps(config.to_dict()))
         else:
             write_folder(folder, model, form=form)
     (folder / "peer.json").write_text(json.dumps({"class": name, "form": form, "tower": TF1_RIGHT.get(name)}))
+
+
+def as_tf1(model, start, folder):
+    """A generator with a discriminator that shares its embeddings: version 4's loader misreads a generator alone."""
+    if model.config.model_type == "albert":
+        convert(start, folder, "tf1")
+        return
+    heads = {"num_attention_heads": model.config.num_attention_heads}
+    if model.tower == "discriminator":
+        convert(start, folder, "tf1", settings=heads)
+        return
+    other, own = random_model("ElectraForPreTraining", model.config), "discriminator/embeddings/"
+    shared = {n: model.weights[n.replace("discriminator", "generator", 1)] for n in other.weights if n.startswith(own)}
+    beside = folder.with_name(folder.name + ".beside")
+    write_folder(beside, dataclasses.replace(other, weights=other.weights | shared))
+    convert(beside, folder, "tf1", generator=start, settings=heads)
 
 
 def run_peer(column, folders, transformers5):
