@@ -14,7 +14,7 @@ FILES = sorted(path.relative_to(gin_folders()[0]) for path in gin_folders()[0].r
 SMALL = {
     "embedding_size": 8,
     "hidden_size": 16,
-    "num_attention_heads": 1,
+    "num_attention_heads": 2,
     "intermediate_size": 32,
     "num_hidden_layers": 1,
     "max_position_embeddings": 32,
