@@ -1,6 +1,8 @@
 """Models in Keras' own format, `.keras`: configuration and weights in one file."""
 
+import io
 import json
+import struct
 import zipfile
 from pathlib import Path
 
@@ -51,6 +53,39 @@ def read_keras(path) -> LoadedModel:
     return result
 
 
+class _Window(io.RawIOBase):
+    """A stored member of an archive as a file that is sought in at no cost, as zipfile's own is not."""
+
+    def __init__(self, path, member: zipfile.ZipInfo):
+        self.file, self.size, self.at = open(path, "rb"), member.file_size, 0  # noqa: SIM115 - closed with this object
+        self.file.seek(member.header_offset + 26)
+        name, extra = struct.unpack("<HH", self.file.read(4))  # the local header's lengths, which may be others
+        self.start = member.header_offset + 30 + name + extra
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def tell(self):
+        return self.at
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self.at = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence] + offset
+        return self.at
+
+    def readinto(self, buffer):
+        self.file.seek(self.start + self.at)
+        count = self.file.readinto(memoryview(buffer)[: max(0, self.size - self.at)])
+        self.at += count
+        return count
+
+    def close(self):
+        self.file.close()
+        super().close()
+
+
 def read_description(path) -> tuple[dict, list[tuple[str, tuple[int, ...]]]]:
     """(`config.json`, type and shape of every weight) of a `.keras` file, without reading the weights.
 
@@ -67,7 +102,9 @@ def read_description(path) -> tuple[dict, list[tuple[str, tuple[int, ...]]]]:
     try:
         with zipfile.ZipFile(path) as archive:
             description = json.loads(archive.read("config.json"))
-            with archive.open("model.weights.h5") as weights, h5py.File(weights, "r") as file:
+            member = archive.getinfo("model.weights.h5")
+            stored = member.compress_type == zipfile.ZIP_STORED
+            with _Window(path, member) if stored else archive.open(member) as weights, h5py.File(weights, "r") as file:
                 file.visititems(visit)
             return {"class_name": description["class_name"], "config": description["config"]}, shapes
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
