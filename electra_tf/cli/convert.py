@@ -117,9 +117,11 @@ def _settings(path):
 def _verified(values, written, reading) -> bool:
     """Prints how far each output is from its source; true when all are within rounding of the type they are kept in."""
     from electra_tf.conversion.convert import verify
+    from electra_tf.conversion.reading import holds_both_towers
 
     pairs = [(values.input, "discriminator"), (values.generator, "generator")] if values.generator else []
-    if not pairs and values.tower == "both":
+    whole = values.to == "tf1" and values.tower is None and holds_both_towers(values.input)
+    if not pairs and (whole or values.tower == "both"):
         pairs = [(values.input, tower) for tower in ("discriminator", "generator")]
     good, tolerance = True, {"float32": _TOLERANCE, "float16": 1e-2, "bfloat16": 5e-2}[values.dtype]
     for (source, tower), path in zip(

@@ -114,6 +114,23 @@ def as_tower(model: LoadedModel, tower: str, where=None) -> LoadedModel:
     )
 
 
+def holds_both_towers(path) -> bool:
+    """Whether a checkpoint has a discriminator and its generator: a run, or a TF-V1 ELECTRA that was pre-trained so.
+
+    Raises: `CheckpointError` for a damaged one, `InputError` where there is nothing to open.
+    """
+    from electra_tf.conversion.layout import layout
+    from electra_tf.conversion.tf1 import is_weight, read_shapes
+    from electra_tf.conversion.tf1_albert import is_albert
+
+    kind = recognise(path)
+    if kind != "tf1" or is_albert(path):
+        return kind == "run_directory"
+    shapes = {name: shape for name, shape in read_shapes(path).items() if is_weight(name)}
+    found = layout(shapes, "tf1", path)
+    return all(found.fields(tower) is not None for tower in TOWERS)
+
+
 def load_encoder(path, tower: str | None = None, **kwargs) -> "Encoder":
     """The encoder of a checkpoint, without its head, as a Keras model.
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from electra_tf.conversion import LoadedModel, load_tower, read_model, recognise
+from electra_tf.conversion.reading import holds_both_towers
 from electra_tf.conversion.run_directory import read_run
 from electra_tf.conversion.tf1 import read_tf1
-from electra_tf.conversion.tf1_albert import is_albert
 from electra_tf.errors import CheckpointError, ConfigError
 from electra_tf.text.tokenizer import Tokenizer
 
@@ -68,14 +68,14 @@ def initial_weights(start: Start, config, recipe, tokenizer: Tokenizer, built: M
             remedy="add --init_generator, or the steps it learns alone: --gin_param 'Recipe.generator_steps = 1000'",
         )
     weights, report = dict(built), []
+    rows = {tower: _known_rows(model, start, tokenizer) for tower, model in sources.items()}
     for tower, model in sources.items():
         _check_sizes(model, getattr(config, tower), tower)
-        known = _known_rows(model, start, tokenizer)
         for name, array in model.weights.items():
             ours = name if name in weights else name.replace("generator/embeddings/", "discriminator/embeddings/", 1)
             if ours not in weights:
                 continue  # a pooler, or another head
-            taken, kept = _take(name, array, built[ours], known)
+            taken, kept = _take(name, array, built[ours], rows[tower])
             if ours != name and not np.array_equal(taken, weights[ours]) and "discriminator" in sources:
                 raise CheckpointError(
                     f"the two towers' embeddings differ: {name}",
@@ -87,7 +87,7 @@ def initial_weights(start: Start, config, recipe, tokenizer: Tokenizer, built: M
             weights[ours] = taken
             report.append(Taken(ours, tower, kept, len(taken)))
     report += [Taken(name, None, 0, len(built[name])) for name in sorted(set(built) - {taken.name for taken in report})]
-    same_rows = all(_known_rows(model, start, tokenizer) is None for model in sources.values())
+    same_rows = all(known is None for known in rows.values())
     return weights, _slots(start, built, same_rows) if start.slots else None, report
 
 
@@ -104,7 +104,7 @@ def _sources(start, config) -> dict[str, LoadedModel]:
     if start.checkpoint is not None:
         model = read_model(start.checkpoint)
         found["generator" if "masked_lm" in model.heads else "discriminator"] = model
-        if "replaced_token" in model.heads and start.generator is None and _has_generator(start.checkpoint):
+        if "replaced_token" in model.heads and start.generator is None and holds_both_towers(start.checkpoint):
             found["generator"] = load_tower(start.checkpoint, "generator")
     if start.generator is not None:
         if "generator" in found:
@@ -119,12 +119,6 @@ def _sources(start, config) -> dict[str, LoadedModel]:
             heads = getattr(config, tower).num_attention_heads
             found[tower] = dataclasses.replace(model, config=model.config.replace(num_attention_heads=heads))
     return found
-
-
-def _has_generator(path):
-    """Whether a checkpoint that has a discriminator also has its generator, as one of transformers or Keras has not."""
-    kind = recognise(path)
-    return kind == "run_directory" or (kind == "tf1" and not is_albert(path) and read_tf1(path).generator is not None)
 
 
 def _check_sizes(model, config, tower):

@@ -39,6 +39,12 @@ def test_a_tf1_checkpoint_is_written_with_slots_and_step(electra_tf, tmp_path):
         np.testing.assert_array_equal(ours.get_tensor(name), theirs.get_tensor(name), err_msg=name)
 
 
+def test_verifying_a_checkpoint_of_both_towers_runs_both(electra_tf, tmp_path):
+    done = electra_tf("convert", "--input", CHECKPOINT, "--to", "tf1", "--output", tmp_path / "out", "--verify")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("verified by electra_tf") == 2
+
+
 def test_from_one_folder_to_another_form_and_type(electra_tf, folders, tmp_path):
     """The tokenizer goes with the model; half precision is what was asked for."""
     command = ["convert", "--input", folders / "generator", "--tower", "generator", "--to", "h5"]
