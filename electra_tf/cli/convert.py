@@ -46,12 +46,22 @@ def define_flags() -> None:
         "with TF-V1's model.ckpt, Adam's slots and the step in it if there are any.",
     )
     flags.DEFINE_string("output", None, "The folder or file; with --tower=both, one of each name in that folder.")
-    flags.DEFINE_string("vocab", None, "Tokenizer folder or vocab.txt; by default the one beside the model.")
+    flags.DEFINE_string(
+        "vocab", None, "Tokenizer folder, vocab.txt or .model file; by default the one beside the model."
+    )
+    flags.DEFINE_enum(
+        "tokenization",
+        None,
+        ["transformers_slow", "transformers_fast", "google"],
+        "Of SentencePiece: whose ids the folder's tokenizer gives; by default those of the one beside the model.",
+    )
     flags.DEFINE_integer("vocab_size", None, "Cut a padded vocabulary back to so many rows.", lower_bound=1)
     flags.DEFINE_enum(
         "dtype", "float32", ["float32", "float16", "bfloat16"], "Of the numbers, in Hugging Face folders."
     )
-    flags.DEFINE_float("shard_gigabytes", 5.0, "Safetensors larger than this come in several files.", lower_bound=1e-6)
+    flags.DEFINE_float(
+        "shard_gigabytes", None, "Safetensors larger than this come in several files; by default 5.", lower_bound=1e-6
+    )
     flags.DEFINE_enum(
         "keep_tied", None, ["embeddings", "head"], "Which to keep where a head's tied copy of the embeddings differs."
     )
@@ -63,7 +73,7 @@ def define_flags() -> None:
 def run(values) -> int:
     from electra_tf.conversion.convert import convert
 
-    if not isfinite(values.shard_gigabytes):
+    if values.shard_gigabytes is not None and not isfinite(values.shard_gigabytes):
         raise ConfigError(f"--shard_gigabytes is {values.shard_gigabytes}", expected="a number")
     reading = {
         "settings": _settings(values.config),
@@ -78,9 +88,10 @@ def run(values) -> int:
         tower=values.tower,
         generator=values.generator,
         vocab=values.vocab,
+        tokenization=values.tokenization,
         vocab_size=values.vocab_size,
         dtype=values.dtype,
-        shard_bytes=int(values.shard_gigabytes * 1e9),
+        shard_bytes=values.shard_gigabytes and int(values.shard_gigabytes * 1e9),
         sharing=values.sharing,
         **reading,
     )

@@ -16,7 +16,9 @@ def define_flags() -> None:
         None,
         "Text: files or patterns (.txt, .jsonl, also .gz, .xz), comma-separated or repeated.",
     )
-    flags.DEFINE_string("vocab", None, "A folder made by `electra-tf vocab`, a Hugging Face folder or a vocab.txt.")
+    flags.DEFINE_string(
+        "vocab", None, "A folder made by `electra-tf vocab` or of Hugging Face, a vocab.txt or a .model."
+    )
     flags.DEFINE_string("output", None, "Folder for the data set; new or empty.")
     flags.DEFINE_integer("length", 128, "Tokens of an example, [CLS] and [SEP] included.")
     flags.DEFINE_integer("processes", None, "Worker processes; by default by the cores and the size of the input.")

@@ -145,14 +145,14 @@ def keras_file(path: Path) -> dict:
 
 def vocabulary(path: Path) -> dict:
     """Facts of a tokenizer."""
-    from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer
+    from electra_tf.text.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.from_pretrained(path)
     return {
         "kind": "vocabulary",
         "tokens": len(tokenizer),
         "settings": dataclasses.asdict(tokenizer.settings),
-        "special ids": {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS},
+        "special ids": {token: tokenizer.token_to_id(token) for token in tokenizer.special_tokens},
         "fingerprint": tokenizer.fingerprint,
     }
 

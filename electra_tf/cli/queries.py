@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from electra_tf.errors import ConfigError, InputError
+from electra_tf.errors import InputError
 
 flags.disclaim_key_flags()  # they belong to the command that calls for them, and stand in its help
 
@@ -11,7 +11,9 @@ def define_model_flags(tower: str) -> None:
     """The flags of a command that asks a `tower` about sentences."""
     flags.DEFINE_string("input", None, "The model: a run directory, a Hugging Face folder or a TF-V1 checkpoint.")
     flags.DEFINE_enum("tower", tower, ["discriminator", "generator"], f"Only the {tower} can answer.")
-    flags.DEFINE_string("vocab", None, "Tokenizer folder or vocab.txt; by default the one beside the model.")
+    flags.DEFINE_string(
+        "vocab", None, "Tokenizer folder, vocab.txt or .model file; by default the one beside the model."
+    )
     flags.DEFINE_integer(
         "heads",
         None,
@@ -42,12 +44,7 @@ def open_model(flag_values):
             remedy="name the tokenizer's folder or vocab.txt with --vocab",
         )
     tokenizer = Tokenizer.from_pretrained(vocabulary)
-    if len(tokenizer) > tower.config.vocab_size:
-        raise ConfigError(
-            f"the vocabulary has {len(tokenizer)} tokens, the model {tower.config.vocab_size}",
-            where=vocabulary,
-            expected="the vocabulary the model was trained with",
-        )
+    tokenizer.check_fits(tower.config.vocab_size)
     return tower.build(), tokenizer
 
 

@@ -40,11 +40,11 @@ def define_flags() -> None:
 def run(flag_values) -> None:
     from electra_tf.data.corpus import expand, read_documents
     from electra_tf.text.safe_characters import FILE_NAME, stored_form
-    from electra_tf.text.tokenizer import Tokenizer, TokenizerSettings
     from electra_tf.text.tokenizer_files import write_whole
     from electra_tf.text.vocabulary import train_vocabulary
+    from electra_tf.text.wordpiece import WordPieceSettings, WordPieceTokenizer
 
-    settings = TokenizerSettings(flag_values.lower_case, flag_values.strip_accents, flag_values.split_cjk)
+    settings = WordPieceSettings(flag_values.lower_case, flag_values.strip_accents, flag_values.split_cjk)
     paths = expand(pattern for value in flag_values.input for pattern in value.split(","))
     documents = read_documents(paths, text_field=flag_values.text_field)
     vocabulary, report = train_vocabulary(
@@ -55,7 +55,7 @@ def run(flag_values) -> None:
         alphabet_limit=flag_values.alphabet_limit,
         unused=flag_values.unused,
     )
-    tokenizer = Tokenizer(vocabulary, settings)
+    tokenizer = WordPieceTokenizer(vocabulary, settings)
     facts = {"fingerprint": tokenizer.fingerprint} | dataclasses.asdict(report)
 
     folder = Path(flag_values.output)

@@ -30,9 +30,10 @@ def convert(
     task: str | None = None,
     settings: Mapping | None = None,
     vocab=None,
+    tokenization: str | None = None,
     vocab_size: int | None = None,
     dtype: str = "float32",
-    shard_bytes: int = 5_000_000_000,
+    shard_bytes: int | None = None,
     keep_tied: str | None = None,
     sharing: str = "all",
 ) -> list[Path]:
@@ -48,8 +49,9 @@ def convert(
         model_class, task, settings, keep_tied: see `read_model`; `task` also names the head of a fine-tuned ELECTRA
             in TF-V1.
         vocab: the tokenizer's folder or file; by default the one beside the source.
+        tokenization: of a SentencePiece tokenizer, see `SentencePieceSettings`; by default as its folder has it.
         vocab_size: rows of the vocabulary that stay, where it was padded.
-        dtype, shard_bytes: see `write_folder`.
+        dtype, shard_bytes: see `write_folder`; the latter by default 5 GB.
         sharing: of the embeddings of two sources: `all`, which must then be equal, or `none`.
 
     Returns: what was written: folders, files, or the prefix of a TF-V1 checkpoint.
@@ -59,12 +61,18 @@ def convert(
     """
     if to not in TARGETS:
         raise ConfigError(f"there is no format {to!r}", expected=f"one of {', '.join(TARGETS)}")
-    if to in ("keras", "tf1") and (dtype != "float32" or vocab is not None):
-        raise ConfigError(
-            f"{to} with dtype {dtype} and vocab {vocab}",
-            expected="neither: these belong to Hugging Face folders",
-        )
-    if settings and "tf1" not in (to, recognise(source)):
+    options = {"dtype": dtype, "vocab": vocab, "tokenization": tokenization, "shard_bytes": shard_bytes}
+    for name, value in options.items() if to in ("keras", "tf1") else ():
+        if value not in (None, "float32"):
+            raise ConfigError(f"{name} {value} for {to}", expected="none: it belongs to Hugging Face folders")
+    if shard_bytes is not None and to != "safetensors":
+        raise ConfigError(f"shard_bytes {shard_bytes:,} for {to}", expected="safetensors: other files are one")
+    kind = recognise(source)
+    if keep_tied is not None and kind != "transformers_folder":
+        raise ConfigError(f"keep_tied {keep_tied}", where=source, expected="none: the format holds no tied copies")
+    if task is not None and "tf1" not in (to, kind):
+        raise ConfigError(f"task {task}", where=source, expected="one only for TF-V1, which names the tasks of heads")
+    if settings and "tf1" not in (to, kind):
         raise ConfigError("a configuration is given", where=source, expected="one only for TF-V1, which holds none")
     if generator is not None:
         for name, value in {"tower": tower, "class": model_class, "task": task, "vocab_size": vocab_size}.items():
@@ -75,7 +83,7 @@ def convert(
         raise ConfigError(f"sharing is {sharing!r}, and there is one source", expected="a generator to join it with")
     reading = {"settings": settings, "model_class": model_class, "task": task, "keep_tied": keep_tied}
     if to == "tf1" and tower in (None, "both") and model_class is None and task is None:
-        if vocab_size is not None and recognise(source) in ("run_directory", "tf1"):
+        if vocab_size is not None and kind in ("run_directory", "tf1"):
             raise ConfigError(
                 f"vocab_size {vocab_size} for all that a checkpoint holds",
                 where=source,
@@ -91,17 +99,28 @@ def convert(
         model = model if vocab_size is None else model.with_vocabulary(vocab_size)
         place = Path(output) if tower != "both" else Path(output) / (f"{name}.keras" if to == "keras" else name)
         models[place] = model
-    return [_write(m, place, to, source, vocab, task, settings, dtype, shard_bytes) for place, m in models.items()]
-
-
-def _write(model, place, to, source, vocab, task, settings, dtype, shard_bytes):
     if to == "keras":
-        return write_keras(place, model)
+        return [write_keras(place, model) for place, model in models.items()]
     if to == "tf1":
-        return _model_as_tf1(model, place, task, settings)
-    card = model_card(source, model.tower) if (Path(source) / RUN).is_file() else None
-    write_folder(place, model, vocab or model.tokenizer, card, form=to, dtype=dtype, shard_bytes=shard_bytes)
-    return place
+        return [_model_as_tf1(model, place, task, settings) for place, model in models.items()]
+    for place, model in models.items():
+        card = model_card(source, model.tower) if (Path(source) / RUN).is_file() else None
+        tokenizer = _tokenizer(vocab or model.tokenizer, tokenization)
+        write_folder(place, model, tokenizer, card, form=to, dtype=dtype, shard_bytes=shard_bytes or 5_000_000_000)
+    return list(models)
+
+
+def _tokenizer(path, tokenization):
+    from electra_tf.text.tokenizer import Tokenizer
+
+    if tokenization is None:
+        return path
+    if path is None:
+        raise ConfigError(
+            f"tokenization {tokenization}, and no tokenizer",
+            expected="a SentencePiece model beside the checkpoint, or named: --vocab spiece.model",
+        )
+    return Tokenizer.from_pretrained(path, tokenization=tokenization)
 
 
 def _whole_as_tf1(source, output, settings) -> Path | None:
@@ -136,7 +155,10 @@ def _model_as_tf1(model, folder, task, settings) -> Path:
     from electra_tf.conversion.tf1_albert import write_albert
     from electra_tf.conversion.tf1_tasks import to_task
 
-    if model.config.model_type == "albert":
+    albert = model.config.model_type == "albert"
+    if task is not None and (albert or _is_pretrained(model)):
+        raise ConfigError(f"task {task} for {model.name}", expected="a task only for an ELECTRA that was fine-tuned")
+    if albert:
         return write_albert(folder, model)
     _check_google_computes(settings, model.config)
     return write_tf1(folder, model.weights if _is_pretrained(model) else to_task(model, task))

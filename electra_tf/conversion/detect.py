@@ -11,7 +11,7 @@ _FOLDERS = {
     "run_directory": ("run.json",),
     "data_set": ("manifest.json",),
     "transformers_folder": WEIGHT_FILES,
-    "vocabulary": ("vocab.txt", "tokenizer.json"),
+    "vocabulary": ("vocab.txt", "tokenizer.json", "spiece.model"),
 }
 
 
@@ -34,7 +34,7 @@ def recognise(path) -> str:
         return "tf1"
     elif path.suffix == ".keras" and path.is_file():
         return "keras"
-    elif path.name == "vocab.txt" and path.is_file():
+    elif (path.name == "vocab.txt" or path.suffix == ".model") and path.is_file():
         return "vocabulary"
     else:
         found = "the file cannot be opened here" if path.exists() else "there is no such file or folder"
@@ -49,6 +49,7 @@ def recognise(path) -> str:
         found,
         where=path,
         expected="a run directory (run.json), a data set (manifest.json), a Hugging Face folder "
-        f"({CONFIG} and {WEIGHTS}), a TF-V1 checkpoint (PREFIX.index), a .keras file or a vocabulary (vocab.txt)",
+        f"({CONFIG} and {WEIGHTS}), a TF-V1 checkpoint (PREFIX.index), a .keras file or a vocabulary "
+        "(vocab.txt, spiece.model)",
         remedy="check the path; the model of a hub must have been downloaded",
     )

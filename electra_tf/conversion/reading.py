@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ def _read(kind, path, tower, settings, model_class, task, keep_tied) -> LoadedMo
     elif kind == "transformers_folder":
         model = read_folder(path, keep_tied, model_class)
     elif kind == "tf1":
-        model = _tf1(path, tower, settings, model_class, task)
+        model = replace(_tf1(path, tower, settings, model_class, task), tokenizer=_tokenizer_beside(path))
     elif kind == "keras":
         model = read_keras(path)
     else:
@@ -143,6 +144,15 @@ def load_encoder(path, tower: str | None = None, **kwargs) -> "Encoder":
     return read_model(path, tower).build_encoder(**kwargs)
 
 
+def _tokenizer_beside(path) -> Path | None:
+    """The vocabulary that is published in one folder with a TF-V1 checkpoint: vocab.txt, or SentencePiece's model."""
+    folder = path if path.is_dir() else path.parent
+    if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        return folder
+    found = [file for file in (folder / "vocab.txt", *folder.glob("*.model")) if file.is_file()]
+    return found[0] if len(found) == 1 else None
+
+
 def _missing(tower, other, path):
     return CheckpointError(
         f"there is no {tower} here, only a {other}: {_ABILITIES[other]}",
@@ -170,6 +180,8 @@ def _tf1(path, tower, settings, model_class, task):
     if settings:  # of the tower that is read
         here = tower or ("generator" if checkpoint.discriminator is None else "discriminator")
         checkpoint = read_tf1(path, **{here: settings})
+    if task is not None and not found.tasks:
+        raise ConfigError(f"there is no task {task!r}", where=path, expected="none: it was not fine-tuned")
     if found.tasks:
         return fine_tuned(checkpoint.weights, checkpoint.discriminator, task, model_class, path)
     if tower == "generator" and "generator_ltr" in found.towers:

@@ -30,7 +30,7 @@ WEIGHT_FILES = (
     "tf_model.h5",
 )
 FORMS = ("safetensors", "bin", "h5")
-_TOKENIZER = ("vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_TOKENIZER = ("vocab.txt", "tokenizer.json", "spiece.model", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def write_folder(
@@ -150,7 +150,7 @@ def read_folder(folder, keep_tied: str | None = None, model_class: str | None = 
     for field, usual in _SUMMARY.items() if model.name == "ElectraForMultipleChoice" else ():
         if fields.get(field, usual) != usual:
             raise CheckpointError(f"{field} is {fields[field]!r}", where=folder / CONFIG, expected=repr(usual))
-    has_tokenizer = any((folder / file).is_file() for file in ("vocab.txt", "tokenizer.json"))
+    has_tokenizer = any((folder / file).is_file() for file in _TOKENIZER[:3])
     return dataclasses.replace(model, tokenizer=folder if has_tokenizer else None)
 
 
@@ -269,10 +269,5 @@ def _fit_tokenizer(config, tokenizer):
 
     if not isinstance(tokenizer, Tokenizer):
         tokenizer = Tokenizer.from_pretrained(tokenizer)
-    if len(tokenizer) > config.vocab_size:
-        raise ConfigError(
-            f"the tokenizer has {len(tokenizer)} tokens, the model {config.vocab_size}",
-            where=tokenizer.source,
-            expected="the vocabulary the model was trained with",
-        )
+    tokenizer.check_fits(config.vocab_size)
     return config.replace(pad_token_id=tokenizer.pad_id), tokenizer

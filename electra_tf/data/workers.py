@@ -109,7 +109,5 @@ def _follow(parent):
 
 
 def _set_tokenizer(tokenizer, engine):
-    from electra_tf.text.wordpiece import LineTokenizer
-
     global _tokenizer
-    _tokenizer = LineTokenizer(tokenizer, engine)
+    _tokenizer = tokenizer.line_tokenizer(engine)

@@ -1,37 +1,13 @@
 """The one face of tokenization: text to ids and back, with Hugging Face's ids and file formats."""
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
+
 from electra_tf.errors import ConfigError, InputError
-from electra_tf.text.tokenizer_files import read_tokenizer, write_tokenizer
-from electra_tf.text.wordpiece import reference_tokenizer
-
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-@dataclass(frozen=True)
-class TokenizerSettings:
-    """How text is normalised before it is looked up.
-
-    Attributes:
-        lower_case: capitals are lowered.
-        strip_accents: accents are removed; None follows `lower_case`, as in Hugging Face's tokenizers.
-        split_cjk: Chinese characters are words each.
-    """
-
-    lower_case: bool = True
-    strip_accents: bool | None = None
-    split_cjk: bool = True
-
-    @property
-    def strips_accents(self) -> bool:
-        """Whether accents are removed, None resolved."""
-        return self.lower_case if self.strip_accents is None else self.strip_accents
 
 
 @dataclass(frozen=True)
@@ -54,58 +30,83 @@ class Encoding:
         return len(self.ids)
 
 
-class Tokenizer:
-    """A WordPiece tokenizer whose ids are those of Hugging Face's fast tokenizers.
+class Tokenizer(ABC):
+    """Text to ids and back: a `WordPieceTokenizer` or a `SentencePieceTokenizer`, opened by `from_pretrained`.
 
     Args:
-        vocabulary: the tokens; a token's id is its place. [PAD] [UNK] [CLS] [SEP] [MASK] must be among them,
-            anywhere.
-        settings: normalisation.
+        vocabulary: the tokens; a token's id is its place. The special tokens must be among them, anywhere.
+        settings: normalisation, a dataclass.
         source: the file or folder it was read from, if any.
 
-    Raises: `InputError` for a vocabulary that is empty, has duplicates, lacks a special token, or holds
-    Hangul syllables where the settings take syllables apart.
+    Attributes:
+        special_tokens: what stands for padding, the unknown, the beginning, the end and a mask, in this order.
+        pad_id, unk_id, cls_id, sep_id, mask_id: their ids.
+        fingerprint: SHA-256, in hexadecimal, of all that shapes the ids: vocabulary and settings.
+
+    Raises: `InputError` for a vocabulary that is empty, has duplicates or lacks a special token.
     """
 
-    def __init__(
-        self,
-        vocabulary: Sequence[str],
-        settings: TokenizerSettings | None = None,
-        *,
-        source: Path | None = None,
-    ):
+    Settings: type
+    special_tokens: tuple[str, ...]
+    fingerprint: str
+
+    def __init__(self, vocabulary: Sequence[str], settings, source: Path | None = None):
         self.vocabulary = list(vocabulary)
-        self.settings = settings or TokenizerSettings()
+        self.settings = settings
         self.source = source
         self._ids = {token: i for i, token in enumerate(self.vocabulary)}
         self._check()
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(self._ids.get, SPECIAL_TOKENS)
-        self.special_ids = tuple(sorted(map(self._ids.get, SPECIAL_TOKENS)))
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(self._ids.get, self.special_tokens)
+        self.special_ids = tuple(sorted(map(self._ids.get, self.special_tokens)))
 
-    @classmethod
-    def from_pretrained(cls, path: str | Path, **settings) -> "Tokenizer":
+    @staticmethod
+    def from_pretrained(path: str | Path, **settings) -> "Tokenizer":
         """Opens a folder made by `electra-tf vocab` or Hugging Face's libraries, or a bare vocabulary file.
 
         Args:
-            path: the folder or file.
-            **settings: fields of `TokenizerSettings`, overruling what the folder says. A bare file says
-                nothing, and is taken to be lower-casing.
+            path: the folder, a `vocab.txt`, or SentencePiece's model (`*.model`).
+            **settings: fields of `WordPieceSettings` or `SentencePieceSettings`, overruling what the folder says.
+                A bare vocab.txt is taken to be lower-casing unless it has tokens with capitals.
 
         Raises: `InputError`, naming the file.
         """
+        from electra_tf.text.sentencepiece import SentencePieceTokenizer, holds_sentencepiece
+        from electra_tf.text.wordpiece import WordPieceTokenizer
+
         path = Path(path)
-        vocabulary, found = read_tokenizer(path)
-        return cls(vocabulary, TokenizerSettings(**(found | settings)), source=path)
+        kind = SentencePieceTokenizer if holds_sentencepiece(path) else WordPieceTokenizer
+        known = [field.name for field in fields(kind.Settings)]
+        for name in settings.keys() - set(known):
+            raise ConfigError(f"there is no setting {name!r}", where=path, expected=", ".join(known))
+        return kind.open(path, settings)
 
+    @abstractmethod
     def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
-        """Writes vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json.
+        """Writes the files from which transformers makes the same tokenizer.
 
-        transformers' `AutoTokenizer.from_pretrained(folder)` gives the same ids. `max_length`, the model's
-        number of positions, is where transformers warns and truncates.
+        `max_length`, the model's number of positions, is where transformers warns and truncates.
 
         Raises: `OutputError` where the folder cannot be written.
         """
-        write_tokenizer(Path(folder), self, max_length)
+
+    @abstractmethod
+    def line_tokenizer(self, engine: str = "fast") -> Callable:
+        """What turns many lines at once into ids, no special tokens added, special tokens in the text being text.
+
+        Called with a list of lines, it gives int32 ids `[tokens]` and int64 splits `[lines + 1]`: line i is
+        `ids[splits[i]:splits[i+1]]`.
+
+        Args:
+            engine: "fast", or "reference", which does without TensorFlow. Both give the same ids for any input.
+        """
+
+    @abstractmethod
+    def _encode(self, texts: list[str], special_tokens_in_text: bool) -> Sequence:
+        """Objects with `ids` and `offsets`, one for each text."""
+
+    @abstractmethod
+    def _decode(self, ids: list[int]) -> str:
+        """The text of ids within the vocabulary."""
 
     def encode(
         self,
@@ -143,12 +144,11 @@ class Tokenizer:
         add_special_tokens: bool = True,
     ) -> list[Encoding]:
         """Encodes texts and pairs of texts, each as `encode` does."""
-        engine = self.query_tokenizer if special_tokens_in_text else self.text_tokenizer
         texts = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
         parts = [part for text in texts for part in text]
         for part in parts:
             _check_unicode(part)
-        encoded = iter(engine.encode_batch(parts, add_special_tokens=False))
+        encoded = iter(self._encode(parts, special_tokens_in_text))
         return [self._assemble([next(encoded) for _ in text], max_length, add_special_tokens) for text in texts]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
@@ -158,36 +158,26 @@ class Tokenizer:
             if not 0 <= i < len(self):
                 raise InputError(f"{i} is not an id", expected=f"ids from 0 to {len(self) - 1}")
         hidden = self.special_ids if skip_special_tokens else ()
-        return self.text_tokenizer.decode([i for i in ids if i not in hidden], skip_special_tokens=False)
+        return self._decode([i for i in ids if i not in hidden])
 
     def __len__(self) -> int:
         """Number of tokens in the vocabulary."""
         return len(self.vocabulary)
+
+    def check_fits(self, rows: int) -> None:
+        """Raises: `ConfigError` where a model with so many rows of embeddings cannot have been trained with it."""
+        if len(self) > rows:
+            raise ConfigError(
+                f"the vocabulary has {len(self):,} tokens, the model {rows:,}",
+                where=self.source,
+                expected="the vocabulary that the model was trained with",
+            )
 
     def token_to_id(self, token: str) -> int | None:
         return self._ids.get(token)
 
     def id_to_token(self, i: int) -> str:
         return self.vocabulary[i]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of all that shapes the ids: vocabulary and settings."""
-        settings = [self.settings.lower_case, self.settings.strips_accents, self.settings.split_cjk]
-        return hashlib.sha256(json.dumps([self.vocabulary, settings]).encode()).hexdigest()
-
-    @cached_property
-    def text_tokenizer(self):
-        """The Rust tokenizer for which everything in a text is text."""
-        return reference_tokenizer(self.vocabulary, self.settings)
-
-    @cached_property
-    def query_tokenizer(self):
-        """The Rust tokenizer for which special tokens in a text are special."""
-        return reference_tokenizer(self.vocabulary, self.settings, SPECIAL_TOKENS)
-
-    def __reduce__(self):
-        return partial(Tokenizer, source=self.source), (self.vocabulary, self.settings)
 
     def _assemble(self, parts, max_length, add_special_tokens):
         added = len(parts) + 1 if add_special_tokens else 0
@@ -227,29 +217,22 @@ class Tokenizer:
                 expected="each token once",
                 remedy="restore the file the model was trained with",
             )
-        missing = [token for token in SPECIAL_TOKENS if token not in self._ids]
+        missing = [token for token in self.special_tokens if token not in self._ids]
         if missing:
             raise InputError(
                 f"the vocabulary lacks {' '.join(missing)}",
                 where=self.source,
-                expected=f"the special tokens {' '.join(SPECIAL_TOKENS)}",
+                expected=f"the special tokens {' '.join(self.special_tokens)}",
                 remedy="use the vocabulary of an ELECTRA model, or make one with `electra-tf vocab`",
             )
-        if self.settings.lower_case and self.settings.strips_accents:
-            hangul = next((token for token in self.vocabulary if holds_hangul(token)), None)
-            if hangul is not None:
-                raise InputError(
-                    f"the vocabulary holds Hangul ({hangul!r}), but lower-casing with accent stripping takes"
-                    " syllables apart: every Korean word would be [UNK]",
-                    where=self.source,
-                    expected="lower_case or strip_accents off",
-                    remedy="set lower_case to false (as KoELECTRA does), or strip_accents to false",
-                )
 
 
-def holds_hangul(text: str) -> bool:
-    """Whether a Hangul syllable block (U+AC00 to U+D7A3) is in the text."""
-    return any("\uac00" <= character <= "\ud7a3" for character in text)
+def flatten(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of ids as one int32 array and its int64 row splits."""
+    splits = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=splits[1:])
+    ids = np.fromiter((i for row in rows for i in row), np.int32, count=int(splits[-1]))
+    return ids, splits
 
 
 def _truncate(lengths, room):

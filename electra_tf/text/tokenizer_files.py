@@ -7,6 +7,7 @@ from pathlib import Path
 
 from electra_tf.errors import InputError, OutputError
 
+CONFIG = "tokenizer_config.json"
 # Our setting -> its name in tokenizer_config.json, and in the normalizer of tokenizer.json.
 _SETTING_NAMES = {
     "lower_case": ("do_lower_case", "lowercase"),
@@ -18,7 +19,8 @@ _SETTING_NAMES = {
 def read_tokenizer(path: Path) -> tuple[list[str], dict]:
     """Vocabulary and settings found at `path`, a folder or a vocabulary file of one token a line.
 
-    As in transformers, `tokenizer_config.json` has the last word on settings; what no file says is left out.
+    As in transformers, `tokenizer_config.json` has the last word on settings; what no file says is left out. A file of
+    its own says it by its tokens: one with capitals is not lower-casing.
 
     Raises: `InputError` where there is no tokenizer, or one that is not WordPiece as BERT's.
     """
@@ -30,7 +32,9 @@ def read_tokenizer(path: Path) -> tuple[list[str], dict]:
             remedy="make a vocabulary with `electra-tf vocab`, or correct the path",
         )
     if path.is_file():
-        return _read_vocabulary(path), {}
+        vocabulary = _read_vocabulary(path)
+        words = (token for token in vocabulary if not token.startswith("["))
+        return vocabulary, {"lower_case": not any("A" <= letter <= "Z" for word in words for letter in word)}
     vocabularies, settings = [], {}
     if (path / "tokenizer.json").is_file():
         vocabulary, settings = _read_tokenizer_json(path / "tokenizer.json")
@@ -51,8 +55,8 @@ def read_tokenizer(path: Path) -> tuple[list[str], dict]:
             expected="the same tokens in the same order",
             remedy="remove the file that does not belong to the model",
         )
-    if (path / "tokenizer_config.json").is_file():
-        config = _read_json(path / "tokenizer_config.json")
+    if (path / CONFIG).is_file():
+        config = read_json(path / CONFIG)
         settings |= {ours: config[name] for ours, (name, _) in _SETTING_NAMES.items() if name in config}
     return vocabularies[0], settings
 
@@ -61,22 +65,28 @@ def write_tokenizer(folder: Path, tokenizer, max_length: int | None = None) -> N
     """Writes the files from which transformers makes the same tokenizer. See `Tokenizer.save`."""
     names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
     settings = {theirs: getattr(tokenizer.settings, ours) for ours, (theirs, _) in _SETTING_NAMES.items()}
-    config = {"tokenizer_class": "ElectraTokenizer", **settings, **names}
-    if max_length is not None:
-        config["model_max_length"] = max_length
+    config = {"tokenizer_class": "ElectraTokenizer", **settings}
     write_whole(folder / "vocab.txt", "".join(f"{token}\n" for token in tokenizer.vocabulary))
     write_whole(folder / "tokenizer.json", tokenizer.query_tokenizer.to_str(pretty=True))
-    write_whole(folder / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
-    write_whole(folder / "special_tokens_map.json", json.dumps(names, indent=2) + "\n")
+    write_config(folder, config, names, max_length)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that it appears whole or not at all, making its folder where needed."""
+def write_config(folder: Path, config: dict, special_tokens: dict, max_length: int | None) -> None:
+    """Writes tokenizer_config.json and special_tokens_map.json."""
+    config = config | special_tokens
+    if max_length is not None:
+        config["model_max_length"] = max_length
+    write_whole(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    write_whole(folder / "special_tokens_map.json", json.dumps(special_tokens, indent=2) + "\n")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file, text in UTF-8, so that it appears whole or not at all, making its folder where needed."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(aside, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -98,7 +108,7 @@ def _read_vocabulary(path):
 
 
 def _read_tokenizer_json(path):
-    content = _read_json(path)
+    content = read_json(path)
     model, normalizer = content.get("model") or {}, content.get("normalizer") or {}
     expected = {
         "model.type": (model.get("type"), "WordPiece"),
@@ -131,7 +141,8 @@ def _read_tokenizer_json(path):
     return vocabulary, {ours: normalizer[name] for ours, (_, name) in _SETTING_NAMES.items() if name in normalizer}
 
 
-def _read_json(path):
+def read_json(path: Path) -> dict:
+    """The object in a JSON file. Raises: `InputError` where there is none."""
     try:
         content = json.loads(_read_text(path))
     except json.JSONDecodeError as error:

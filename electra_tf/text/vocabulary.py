@@ -15,8 +15,14 @@ from dataclasses import dataclass
 from tokenizers import models, pre_tokenizers
 
 from electra_tf.errors import ConfigError, InputError
-from electra_tf.text.tokenizer import SPECIAL_TOKENS, TokenizerSettings, holds_hangul
-from electra_tf.text.wordpiece import MAX_WORD_LENGTH, PREFIX, normalizer
+from electra_tf.text.wordpiece import (
+    MAX_WORD_LENGTH,
+    PREFIX,
+    SPECIAL_TOKENS,
+    WordPieceSettings,
+    holds_hangul,
+    normalizer,
+)
 
 # The alphabet has so many characters, or more where these are not so much of the text.
 ALPHABET_SIZE, ALPHABET_COVERAGE = 1000, 0.99999
@@ -51,7 +57,7 @@ class VocabularyReport:
 def train_vocabulary(
     lines: Iterable[str],
     size: int,
-    settings: TokenizerSettings | None = None,
+    settings: WordPieceSettings | None = None,
     *,
     min_frequency: int = 2,
     alphabet_limit: int | None = None,
@@ -73,7 +79,7 @@ def train_vocabulary(
     Raises: `InputError` for text without words; `ConfigError` for a size without room for the alphabet, and
     for Korean text under settings that take Hangul apart.
     """
-    settings = settings or TokenizerSettings()
+    settings = settings or WordPieceSettings()
     words = count_words(lines, settings)
     if not words:
         raise InputError("the corpus holds no words", expected="text", remedy="name other input files")
@@ -86,7 +92,7 @@ def train_vocabulary(
     return vocabulary, _report(vocabulary, size, words, characters, alphabet)
 
 
-def count_words(lines: Iterable[str], settings: TokenizerSettings) -> Counter[str]:
+def count_words(lines: Iterable[str], settings: WordPieceSettings) -> Counter[str]:
     """How often each word stands in the text, as pre-tokenisation yields them.
 
     Raises: `ConfigError` for text with Hangul under settings that take syllables apart.

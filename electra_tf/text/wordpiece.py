@@ -6,21 +6,127 @@ reach. So the fast engine answers only for lines made of characters on which bot
 (`safe_characters.py`), with a vocabulary whose unreachable entries are hidden; the reference does the rest.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
+from electra_tf.errors import InputError
+from electra_tf.text.tokenizer import Tokenizer, flatten
+from electra_tf.text.tokenizer_files import read_tokenizer, write_tokenizer
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PREFIX = "##"
 MAX_WORD_LENGTH = 100  # the reference turns a word of more characters into [UNK]
 
 
-class LineTokenizer:
-    """Turns many lines at once into ids: no special tokens added, special tokens in the text are text.
+@dataclass(frozen=True)
+class WordPieceSettings:
+    """How text is normalised before it is looked up.
+
+    Attributes:
+        lower_case: capitals are lowered.
+        strip_accents: accents are removed; None follows `lower_case`, as in Hugging Face's tokenizers.
+        split_cjk: Chinese characters are words each.
+    """
+
+    lower_case: bool = True
+    strip_accents: bool | None = None
+    split_cjk: bool = True
+
+    @property
+    def strips_accents(self) -> bool:
+        """Whether accents are removed, None resolved."""
+        return self.lower_case if self.strip_accents is None else self.strip_accents
+
+
+class WordPieceTokenizer(Tokenizer):
+    """A WordPiece tokenizer whose ids are those of Hugging Face's fast tokenizers.
 
     Args:
-        tokenizer: a `Tokenizer`.
+        vocabulary: the tokens, [PAD] [UNK] [CLS] [SEP] [MASK] among them, anywhere.
+        settings: normalisation.
+        source: the file or folder it was read from, if any.
+
+    Raises: `InputError` as `Tokenizer`, and for Hangul syllables where the settings take syllables apart.
+    """
+
+    Settings = WordPieceSettings
+    special_tokens = SPECIAL_TOKENS
+
+    def __init__(
+        self, vocabulary: Sequence[str], settings: WordPieceSettings | None = None, *, source: Path | None = None
+    ):
+        super().__init__(vocabulary, settings or WordPieceSettings(), source)
+        if self.settings.lower_case and self.settings.strips_accents:
+            hangul = next((token for token in self.vocabulary if holds_hangul(token)), None)
+            if hangul is not None:
+                raise InputError(
+                    f"the vocabulary holds Hangul ({hangul!r}), but lower-casing with accent stripping takes"
+                    " syllables apart: every Korean word would be [UNK]",
+                    where=self.source,
+                    expected="lower_case or strip_accents off",
+                    remedy="set lower_case to false (as KoELECTRA does), or strip_accents to false",
+                )
+
+    @classmethod
+    def open(cls, path: Path, settings: dict) -> "WordPieceTokenizer":
+        """See `Tokenizer.from_pretrained`."""
+        vocabulary, found = read_tokenizer(path)
+        return cls(vocabulary, WordPieceSettings(**(found | settings)), source=path)
+
+    def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
+        """Writes vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json.
+
+        transformers' `AutoTokenizer.from_pretrained(folder)` gives the same ids. Otherwise as `Tokenizer.save`.
+        """
+        write_tokenizer(Path(folder), self, max_length)
+
+    def line_tokenizer(self, engine: str = "fast") -> "LineTokenizer":
+        return LineTokenizer(self, engine)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        settings = [self.settings.lower_case, self.settings.strips_accents, self.settings.split_cjk]
+        return hashlib.sha256(json.dumps([self.vocabulary, settings]).encode()).hexdigest()
+
+    @cached_property
+    def text_tokenizer(self):
+        """The Rust tokenizer for which everything in a text is text."""
+        return reference_tokenizer(self.vocabulary, self.settings)
+
+    @cached_property
+    def query_tokenizer(self):
+        """The Rust tokenizer for which special tokens in a text are special."""
+        return reference_tokenizer(self.vocabulary, self.settings, SPECIAL_TOKENS)
+
+    def _encode(self, texts, special_tokens_in_text):
+        engine = self.query_tokenizer if special_tokens_in_text else self.text_tokenizer
+        return engine.encode_batch(texts, add_special_tokens=False)
+
+    def _decode(self, ids):
+        return self.text_tokenizer.decode(ids, skip_special_tokens=False)
+
+    def __reduce__(self):
+        return partial(WordPieceTokenizer, source=self.source), (self.vocabulary, self.settings)
+
+
+def holds_hangul(text: str) -> bool:
+    """Whether a Hangul syllable block (U+AC00 to U+D7A3) is in the text."""
+    return any("\uac00" <= character <= "\ud7a3" for character in text)
+
+
+class LineTokenizer:
+    """See `Tokenizer.line_tokenizer`.
+
+    Args:
+        tokenizer: a `WordPieceTokenizer`.
         engine: "fast" (tensorflow-text behind a guard) or "reference" (the Rust library, without TensorFlow).
             Both give the ids of Hugging Face's fast tokenizers, for any input.
 
@@ -38,7 +144,6 @@ class LineTokenizer:
             self._safe = safe_characters(tokenizer.settings, tokenizer.source)
 
     def __call__(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Gives int32 ids `[tokens]`, int64 splits `[lines + 1]`: line i is `ids[splits[i]:splits[i+1]]`."""
         if self.engine == "reference" or not lines:
             return flatten(self._reference(lines))
         if self._fast is None:
@@ -84,14 +189,6 @@ def normalizer(settings) -> normalizers.BertNormalizer:
         strip_accents=settings.strip_accents,
         lowercase=settings.lower_case,
     )
-
-
-def flatten(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Lists of ids as one int32 array and its int64 row splits."""
-    splits = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum([len(row) for row in rows], out=splits[1:])
-    ids = np.fromiter((i for row in rows for i in row), np.int32, count=int(splits[-1]))
-    return ids, splits
 
 
 class FastEngine:

@@ -151,12 +151,7 @@ def _known_rows(model, start, tokenizer):
             remedy="name its folder or vocab.txt with --init_vocab",
         )
     theirs = Tokenizer.from_pretrained(source)
-    if len(theirs) > model.config.vocab_size:
-        raise ConfigError(
-            f"the vocabulary has {len(theirs):,} tokens, the checkpoint {model.config.vocab_size:,}",
-            where=source,
-            expected="the vocabulary that the checkpoint was trained with",
-        )
+    theirs.check_fits(model.config.vocab_size)
     tokens = [tokenizer.id_to_token(number) for number in range(len(tokenizer))]
     rows = np.array([-1 if theirs.token_to_id(token) is None else theirs.token_to_id(token) for token in tokens])
     return None if len(theirs) == len(tokens) and np.array_equal(rows, np.arange(len(rows))) else rows

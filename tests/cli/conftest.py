@@ -14,7 +14,7 @@ from electra_tf.conversion.names import joint_tensors
 from electra_tf.conversion.run_directory import WEIGHTS, write_checkpoint
 from electra_tf.models import EncoderConfig
 from electra_tf.models.presets import generator_config
-from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import WordPieceTokenizer
 
 WORDS = [
     "[PAD]",
@@ -85,15 +85,15 @@ def folders(towers, tmp_path_factory):
     """A folder with the Hugging Face folders `generator` and `discriminator`, and the run directory `run`."""
     root = tmp_path_factory.mktemp("models")
     discriminator, generator, weights = towers
-    write_folder(root / "generator", pretrained("generator", generator, weights), Tokenizer(WORDS))
-    write_folder(root / "discriminator", pretrained("discriminator", discriminator, weights), Tokenizer(WORDS))
+    write_folder(root / "generator", pretrained("generator", generator, weights), WordPieceTokenizer(WORDS))
+    write_folder(root / "discriminator", pretrained("discriminator", discriminator, weights), WordPieceTokenizer(WORDS))
     run = root / "run"
     for step in (5, 10):
         write_checkpoint(run, step, {WEIGHTS + name: array for name, array in weights.items()}, {"seed": 1})
     model = {"discriminator": discriminator.to_dict(), "generator": generator.to_dict()}
     model["embedding_sharing"] = "all"
     (run / "run.json").write_text(json.dumps({"model": model, "recipe": {"steps": 10}}))
-    Tokenizer(WORDS).save(run / "tokenizer")
+    WordPieceTokenizer(WORDS).save(run / "tokenizer")
     lines = [{"step": 5, "kind": "train", "loss": 2.0}, {"step": 10, "kind": "train", "loss": 1.5}]
     lines.append({"step": 10, "kind": "eval", "disc_auc": 0.75})
     text = "".join(json.dumps(line) + "\n" for line in lines)

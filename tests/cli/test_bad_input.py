@@ -12,7 +12,8 @@ import pytest
 
 from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint
 from electra_tf.data.builder import build_data
-from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
 
 SIZES = {
     "embedding_size": 8,
@@ -127,7 +128,7 @@ def test_a_vocabulary_without_a_special_token_is_refused(refused, quick_text, qu
 def test_a_vocabulary_that_does_not_match_the_data_is_refused(refused, quick_data, begun, tmp_path):
     data = shutil.copytree(quick_data, tmp_path / "data")
     tokens = Tokenizer.from_pretrained(data / "vocab").vocabulary
-    Tokenizer([*tokens[:-2], tokens[-1], tokens[-2]]).save(data / "vocab")
+    WordPieceTokenizer([*tokens[:-2], tokens[-1], tokens[-2]]).save(data / "vocab")
     refused(*pretraining(data, begun), words=["does not match the data", data / "vocab"])
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,30 @@ def test_h5_of_bfloat16_is_refused_before_anything_is_written(electra_tf, folder
     assert done.returncode == 2
     assert "bfloat16" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--task", "mnli"], "--task|task mnli"),
+        (["--to", "bin", "--shard_gigabytes", "1"], "shard_bytes"),
+        (["--to", "keras", "--shard_gigabytes", "1"], "shard_bytes"),
+        (["--to", "keras", "--tokenization", "google"], "tokenization google"),
+        (["--tokenization", "google"], "there is no setting 'tokenization'"),
+        (["--to", "tf1", "--task", "mnli"], "a task only for an ELECTRA that was fine-tuned"),
+    ],
+)
+def test_flags_that_mean_nothing_are_refused(flags, said, electra_tf, folders, tmp_path):
+    """Of one kind of source or target only: given for another, they are not ignored."""
+    done = electra_tf("convert", "--input", folders / "discriminator", "--output", tmp_path / "out", *flags)
+    assert done.returncode == 2
+    assert re.search(said, done.stderr)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_rule_for_tied_copies_is_refused_where_there_are_none(electra_tf, tmp_path):
+    command = ["convert", "--input", CHECKPOINT, "--to", "tf1", "--output", tmp_path / "out"]
+    done = electra_tf(*command, "--keep_tied", "head")
+    assert done.returncode == 2 and "keep_tied head" in done.stderr
+    done = electra_tf(*command, "--task", "mnli", "--tower", "generator")
+    assert done.returncode == 2 and "there is no task 'mnli'" in done.stderr

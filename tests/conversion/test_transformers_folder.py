@@ -24,7 +24,7 @@ from electra_tf.conversion.transformers_folder import (
 from electra_tf.conversion.translation import tower_weights
 from electra_tf.errors import CheckpointError, ConfigError, OutputError
 from electra_tf.models import EncoderConfig
-from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import WordPieceTokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "sea", "cap", "##tain", "."]
 
@@ -207,7 +207,7 @@ def electra():
 def folder(electra, make_weights, tmp_path):
     """A generator's folder with tokenizer and model card."""
     model = pretrained("generator", electra, make_weights(electra, electra))
-    write_folder(tmp_path / "hf", model, Tokenizer(WORDS), "# A model\n")
+    write_folder(tmp_path / "hf", model, WordPieceTokenizer(WORDS), "# A model\n")
     return tmp_path / "hf"
 
 
@@ -235,7 +235,8 @@ def test_the_folder_holds_the_standard_files_and_the_tokenizers_ids(folder):
 
 def test_the_padding_id_is_the_tokenizers(electra, make_weights, tmp_path):
     words = [*WORDS[1:], WORDS[0]]
-    write_folder(tmp_path / "hf", pretrained("generator", electra, make_weights(electra, electra)), Tokenizer(words))
+    model = pretrained("generator", electra, make_weights(electra, electra))
+    write_folder(tmp_path / "hf", model, WordPieceTokenizer(words))
     assert json.loads((tmp_path / "hf/config.json").read_text())["pad_token_id"] == 9
 
 
@@ -368,7 +369,6 @@ def test_a_generator_whose_head_transformers_computes_otherwise_is_refused(elect
 
 def test_a_tokenizer_of_another_model_is_refused(electra, make_weights, tmp_path):
     words = WORDS + [f"word{i}" for i in range(40)]
-    with pytest.raises(ConfigError, match="the tokenizer has 50 tokens, the model 40"):
-        write_folder(
-            tmp_path / "hf", pretrained("generator", electra, make_weights(electra, electra)), Tokenizer(words)
-        )
+    model = pretrained("generator", electra, make_weights(electra, electra))
+    with pytest.raises(ConfigError, match="the vocabulary has 50 tokens, the model 40"):
+        write_folder(tmp_path / "hf", model, WordPieceTokenizer(words))

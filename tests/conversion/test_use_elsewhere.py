@@ -1,6 +1,7 @@
 """What is exported does elsewhere what it does here: in transformers, on other backends, in a user's model."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,9 +11,11 @@ from small_models import CONFIGS
 
 from electra_tf import Encoder, load_model
 from electra_tf.cli.fill_mask import fill_mask
-from electra_tf.conversion import pretrained, write_folder
+from electra_tf.conversion import pretrained, transformers_folder, write_folder
 from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import WordPieceTokenizer
 
+HEADS = {"num_attention_heads": CONFIGS["albert_of_one_width"].num_attention_heads}
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "sea", "cap", "##tain", ".", "looked", "at", "of"]
 SENTENCE = "The captain looked at the [MASK] ."
 
@@ -33,7 +36,7 @@ np.savez(sys.argv[3], hidden=hidden, tensorflow="tensorflow" in sys.modules)
 def test_the_pipeline_of_transformers_fills_masks_as_we_do(name, make_weights, tmp_path):
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("torch")
-    config, tokenizer = CONFIGS[name].replace(vocab_size=len(WORDS)), Tokenizer(WORDS)
+    config, tokenizer = CONFIGS[name].replace(vocab_size=len(WORDS)), WordPieceTokenizer(WORDS)
     model = pretrained("generator", config, make_weights(config, config))
     write_folder(tmp_path / "hf", model, tokenizer)
     pipe = transformers.pipeline("fill-mask", str(tmp_path / "hf"), top_k=5)
@@ -42,6 +45,31 @@ def test_the_pipeline_of_transformers_fills_masks_as_we_do(name, make_weights, t
     assert [p["token"] for p in mask["predictions"]] == [p["token_str"].replace(" ", "") for p in theirs]
     assert [p["id"] for p in mask["predictions"]] == [p["token"] for p in theirs]
     np.testing.assert_allclose([p["score"] for p in mask["predictions"]], [p["score"] for p in theirs], rtol=1e-5)
+
+
+@pytest.mark.parametrize("tokenization", ["transformers_fast", "transformers_slow"])
+def test_an_albert_goes_out_with_its_sentencepiece(tokenization, spiece_folder, make_weights, tmp_path):
+    """From TF-V1 with the model beside it: the pipeline, which takes the fast tokenizer, and the slow by its class."""
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("torch")
+    from electra_tf import convert
+
+    config = CONFIGS["albert_of_one_width"].replace(vocab_size=3000)
+    model = pretrained("generator", config, make_weights(config, config))
+    write_folder(tmp_path / "hf", model)
+    convert(tmp_path / "hf", tmp_path / "tf1", "tf1")
+    shutil.copy(spiece_folder / "spiece.model", tmp_path / "tf1/30k-clean.model")
+    (folder,) = convert(tmp_path / "tf1", tmp_path / "out", tokenization=tokenization, settings=HEADS)
+    assert not [file for file in folder.iterdir() if not transformers_folder._is_ours(file.name)]
+    sentence = "In 1,000, men paid 2,000 a year for the [MASK]."
+    slow = tokenization == "transformers_slow"
+    kwargs = {"tokenizer": transformers.AlbertTokenizer.from_pretrained(folder)} if slow else {}
+    theirs = transformers.pipeline("fill-mask", str(folder), top_k=5, **kwargs)(sentence)
+    (mask,) = fill_mask(model.build(), Tokenizer.from_pretrained(folder), sentence, top=5)["masks"]
+    assert [p["id"] for p in mask["predictions"]] == [p["token"] for p in theirs]
+    np.testing.assert_allclose([p["score"] for p in mask["predictions"]], [p["score"] for p in theirs], rtol=1e-5)
+    (back,) = convert(folder, tmp_path / "again", "h5")
+    assert Tokenizer.from_pretrained(back).fingerprint == Tokenizer.from_pretrained(folder).fingerprint
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

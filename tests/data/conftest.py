@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from electra_tf.data.builder import build_data
-from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer
+from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
 
 QUICKSTART = Path(__file__).resolve().parents[2] / "electra_tf" / "quickstart"
 
@@ -27,7 +27,7 @@ def vocab(english, tmp_path_factory) -> Path:
     characters = sorted(set(english.lower()) - set(" \n"))
     frequent = [word for word, _ in words.most_common(2000) if word.isalpha() and len(word) > 1]
     folder = tmp_path_factory.mktemp("vocab")
-    Tokenizer([*SPECIAL_TOKENS, *characters, *("##" + c for c in characters), *frequent]).save(folder)
+    WordPieceTokenizer([*SPECIAL_TOKENS, *characters, *("##" + c for c in characters), *frequent]).save(folder)
     return folder
 
 

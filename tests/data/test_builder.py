@@ -15,8 +15,8 @@ from electra_tf.data.manifest import FILE_NAME, read_manifest
 from electra_tf.data.records import read_records
 from electra_tf.data.stages import document_share, file_sha256
 from electra_tf.errors import ConfigError, InputError, OutputError
-from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer
-from electra_tf.text.wordpiece import LineTokenizer
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import SPECIAL_TOKENS, LineTokenizer, WordPieceTokenizer
 
 SMALL = {"length": 64, "unit_bytes": 30_000, "shard_examples": 300, "processes": 0}
 
@@ -41,7 +41,7 @@ def counting(tmp_path_factory):
     """A corpus whose n-th word has id n + 5: what was packed where can be read off the ids."""
     folder = tmp_path_factory.mktemp("counting")
     words = ["".join(letters) for letters in itertools.product(string.ascii_lowercase, repeat=3)][:15_000]
-    Tokenizer([*SPECIAL_TOKENS, *words]).save(folder / "vocab")
+    WordPieceTokenizer([*SPECIAL_TOKENS, *words]).save(folder / "vocab")
     pick, text, rest = random.Random(0), [], words
     while rest:
         lines = []
@@ -52,6 +52,19 @@ def counting(tmp_path_factory):
         text.append("\n".join(lines).strip())
     (folder / "text.txt").write_text("\n\n".join(text), "utf-8")
     return folder
+
+
+def test_sentencepiece_tokenizes_a_corpus_in_any_number_of_processes(quick_text, spiece_folder, tmp_path):
+    """And the data set keeps the tokenizer, whose ids its examples are."""
+    for processes in (0, 2):
+        options = SMALL | {"held_out": 0, "processes": processes}
+        build_data(quick_text, spiece_folder / "spiece.model", tmp_path / str(processes), **options)
+    assert contents(tmp_path / "0") == contents(tmp_path / "2")
+    tokenizer = Tokenizer.from_pretrained(tmp_path / "0/vocab")
+    assert read_manifest(tmp_path / "0").tokenizer["fingerprint"] == tokenizer.fingerprint
+    found = Counter(i for example in examples(tmp_path / "0") for part in segments(example) for i in part)
+    ids, _ = tokenizer.line_tokenizer()(quick_text.read_text("utf-8").splitlines())
+    assert found == Counter(ids.tolist())
 
 
 @pytest.mark.parametrize("cross_documents", [False, True])

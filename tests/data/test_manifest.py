@@ -4,7 +4,8 @@ import pytest
 
 from electra_tf.data.manifest import FILE_NAME, check_vocabulary, read_manifest
 from electra_tf.errors import DataError
-from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
 
 
 def test_reading_undoes_writing(data, tmp_path):
@@ -44,7 +45,7 @@ def test_a_vocabulary_that_does_not_match_the_data_is_refused(data, vocab):
     manifest = read_manifest(data)
     check_vocabulary(manifest, Tokenizer.from_pretrained(vocab))
     with pytest.raises(DataError, match=r"(?s)does not match the data: 6 tokens.*data folder"):
-        check_vocabulary(manifest, Tokenizer([*SPECIAL_TOKENS, "a"]))
+        check_vocabulary(manifest, WordPieceTokenizer([*SPECIAL_TOKENS, "a"]))
 
 
 def test_the_same_tokens_with_other_settings_do_not_match(data, vocab):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from electra_tf.text.tokenizer import SPECIAL_TOKENS
+from electra_tf.text.wordpiece import SPECIAL_TOKENS
 
 ROOT = Path(__file__).resolve().parents[2]
 

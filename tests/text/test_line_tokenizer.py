@@ -10,15 +10,15 @@ import pytest
 import tokenizers
 from tokenizers.implementations import BertWordPieceTokenizer
 
-from electra_tf.text.tokenizer import Tokenizer, TokenizerSettings
-from electra_tf.text.wordpiece import LineTokenizer, flatten
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import LineTokenizer, WordPieceSettings, WordPieceTokenizer, flatten
 
 SETTINGS = {
-    "lower": TokenizerSettings(),
-    "cased": TokenizerSettings(lower_case=False),
-    "lower, accents kept": TokenizerSettings(lower_case=True, strip_accents=False),
-    "cased, accents stripped": TokenizerSettings(lower_case=False, strip_accents=True),
-    "Chinese not split": TokenizerSettings(lower_case=False, split_cjk=False),
+    "lower": WordPieceSettings(),
+    "cased": WordPieceSettings(lower_case=False),
+    "lower, accents kept": WordPieceSettings(lower_case=True, strip_accents=False),
+    "cased, accents stripped": WordPieceSettings(lower_case=False, strip_accents=True),
+    "Chinese not split": WordPieceSettings(lower_case=False, split_cjk=False),
 }
 
 
@@ -58,7 +58,7 @@ def check_code_points(vocabulary, settings, code_points, engines=("fast",)):
     vocabulary = without_hangul(vocabulary, settings)
     texts = [f"a{chr(c)}b" for c in code_points if not 0xD800 <= c <= 0xDFFF]
     expected = hugging_face(vocabulary, settings)(texts)
-    tokenizer = Tokenizer(vocabulary, settings)
+    tokenizer = WordPieceTokenizer(vocabulary, settings)
     for engine in engines:
         assert_same(LineTokenizer(tokenizer, engine)(texts), expected, texts)
 
@@ -79,13 +79,13 @@ def test_every_code_point_is_tokenized_as_by_hugging_face(name, character_vocabu
 @pytest.mark.parametrize("name", SETTINGS)
 def test_wild_texts_are_tokenized_as_by_hugging_face(name, engine, wild_texts, wild_vocabulary):
     vocabulary = without_hangul(wild_vocabulary, SETTINGS[name])
-    found = LineTokenizer(Tokenizer(vocabulary, SETTINGS[name]), engine)(wild_texts)
+    found = LineTokenizer(WordPieceTokenizer(vocabulary, SETTINGS[name]), engine)(wild_texts)
     assert_same(found, hugging_face(vocabulary, SETTINGS[name])(wild_texts), wild_texts)
 
 
 @pytest.mark.parametrize("name", ["lower", "cased"])
 def test_the_fast_engine_itself_answers_for_ordinary_text(name, english_lines, wild_texts, wild_vocabulary):
-    line_tokenizer = LineTokenizer(Tokenizer(without_hangul(wild_vocabulary, SETTINGS[name]), SETTINGS[name]))
+    line_tokenizer = LineTokenizer(WordPieceTokenizer(without_hangul(wild_vocabulary, SETTINGS[name]), SETTINGS[name]))
     line_tokenizer(english_lines[:1])
     *_, rest = line_tokenizer._fast(english_lines)
     assert len(rest) < 0.02 * len(english_lines)
@@ -95,7 +95,7 @@ def test_the_fast_engine_itself_answers_for_ordinary_text(name, english_lines, w
 
 def test_without_its_guard_the_fast_engine_would_be_wrong(wild_texts, wild_vocabulary):
     settings = SETTINGS["cased"]
-    line_tokenizer = LineTokenizer(Tokenizer(wild_vocabulary, settings))
+    line_tokenizer = LineTokenizer(WordPieceTokenizer(wild_vocabulary, settings))
     line_tokenizer._safe = [(0, 0xD7FF), (0xE000, sys.maxunicode)]
     with pytest.raises(pytest.fail.Exception, match="texts differ"):
         assert_same(line_tokenizer(wild_texts), hugging_face(wild_vocabulary, settings)(wild_texts), wild_texts)
@@ -106,7 +106,7 @@ def test_without_its_guard_the_fast_engine_would_be_wrong(wild_texts, wild_vocab
 @pytest.mark.parametrize("letter", ["a", "é", "한"])
 def test_a_word_is_unknown_from_101_characters_on(engine, length, letter):
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", letter, f"##{letter}"]
-    line_tokenizer = LineTokenizer(Tokenizer(vocabulary, SETTINGS["cased"]), engine)
+    line_tokenizer = LineTokenizer(WordPieceTokenizer(vocabulary, SETTINGS["cased"]), engine)
     ids, splits = line_tokenizer([letter, letter * length, ""])
     expected = [5] + [6] * (length - 1) if length <= 100 else [1]
     assert ids.tolist() == [5, *expected]
@@ -116,13 +116,13 @@ def test_a_word_is_unknown_from_101_characters_on(engine, length, letter):
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_special_tokens_in_lines_are_text(engine):
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[", "]", "mask", "x"]
-    ids, _ = LineTokenizer(Tokenizer(vocabulary), engine)(["x[MASK]", "[mask] \u2603[MASK]"])
+    ids, _ = LineTokenizer(WordPieceTokenizer(vocabulary), engine)(["x[MASK]", "[mask] \u2603[MASK]"])
     assert ids.tolist() == [8, 5, 7, 6, 5, 7, 6, 1, 5, 7, 6]
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_types_and_shapes_hold_for_no_lines_and_empty_lines(engine, wild_vocabulary):
-    line_tokenizer = LineTokenizer(Tokenizer(wild_vocabulary, SETTINGS["cased"]), engine)
+    line_tokenizer = LineTokenizer(WordPieceTokenizer(wild_vocabulary, SETTINGS["cased"]), engine)
     for lines in ([], [""], ["", " ", "\x00"]):
         ids, splits = line_tokenizer(lines)
         assert (ids.dtype, ids.shape) == (np.int32, (0,))
@@ -130,7 +130,7 @@ def test_types_and_shapes_hold_for_no_lines_and_empty_lines(engine, wild_vocabul
 
 
 def test_a_line_tokenizer_travels_to_another_process(wild_texts, wild_vocabulary):
-    line_tokenizer = LineTokenizer(Tokenizer(wild_vocabulary, SETTINGS["cased"]))
+    line_tokenizer = LineTokenizer(WordPieceTokenizer(wild_vocabulary, SETTINGS["cased"]))
     expected = line_tokenizer(wild_texts)
     again = pickle.loads(pickle.dumps(line_tokenizer))
     assert_same(again(wild_texts), expected, wild_texts)
@@ -138,7 +138,7 @@ def test_a_line_tokenizer_travels_to_another_process(wild_texts, wild_vocabulary
 
 def test_an_unknown_engine_is_refused(wild_vocabulary):
     with pytest.raises(ValueError, match="quick"):
-        LineTokenizer(Tokenizer(wild_vocabulary, SETTINGS["cased"]), "quick")
+        LineTokenizer(WordPieceTokenizer(wild_vocabulary, SETTINGS["cased"]), "quick")
 
 
 @pytest.mark.slow
@@ -159,9 +159,9 @@ def test_published_vocabularies_give_the_same_ids_for_real_text(shared_data, lan
 
 def test_the_reference_engine_does_without_tensorflow():
     program = (
-        "import sys; from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer;"
-        "from electra_tf.text.wordpiece import LineTokenizer; import electra_tf.text.vocabulary;"
-        "LineTokenizer(Tokenizer(SPECIAL_TOKENS), 'reference')(['a']);"
+        "import sys; import electra_tf.text.vocabulary;"
+        "from electra_tf.text.wordpiece import SPECIAL_TOKENS, LineTokenizer, WordPieceTokenizer;"
+        "LineTokenizer(WordPieceTokenizer(SPECIAL_TOKENS), 'reference')(['a']);"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'tensorflow_text', 'keras')))"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
@@ -169,7 +169,7 @@ def test_the_reference_engine_does_without_tensorflow():
 
 def test_transformers_gives_the_same_ids(tmp_path, wild_texts, wild_vocabulary):
     transformers = pytest.importorskip("transformers")
-    tokenizer = Tokenizer(wild_vocabulary, SETTINGS["cased"])
+    tokenizer = WordPieceTokenizer(wild_vocabulary, SETTINGS["cased"])
     tokenizer.save(tmp_path)
     theirs = transformers.ElectraTokenizerFast.from_pretrained(tmp_path)
     encoded = theirs(wild_texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]

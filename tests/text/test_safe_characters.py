@@ -6,9 +6,9 @@ import json
 import pytest
 
 from electra_tf.text import safe_characters
-from electra_tf.text.tokenizer import TokenizerSettings
+from electra_tf.text.wordpiece import WordPieceSettings
 
-LOWER, CASED = TokenizerSettings(), TokenizerSettings(lower_case=False)
+LOWER, CASED = WordPieceSettings(), WordPieceSettings(lower_case=False)
 
 
 def is_safe(character, settings):

@@ -5,14 +5,15 @@ import pickle
 import pytest
 
 from electra_tf.errors import ConfigError, InputError
-from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerSettings
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
 
 VOCABULARY = [*SPECIAL_TOKENS, "the", "cap", "##tain", "looked", "at", "sea", "[", "]", "mask", ".", "é", "e"]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return Tokenizer(VOCABULARY)
+    return WordPieceTokenizer(VOCABULARY)
 
 
 def test_a_text_stands_between_cls_and_sep(tokenizer):
@@ -30,7 +31,7 @@ def test_a_pair_has_two_types(tokenizer):
 
 def test_offsets_are_characters_of_the_text_given():
     text = "  Thé\u0301 \U0001f600 captain"
-    encoding = Tokenizer([*VOCABULARY, "##e"]).encode(text)
+    encoding = WordPieceTokenizer([*VOCABULARY, "##e"]).encode(text)
     places = dict(zip(encoding.tokens, encoding.offsets, strict=True))
     assert places["[CLS]"] == places["[SEP]"] == (0, 0)
     assert [text[slice(*places[token])] for token in ("cap", "##tain")] == ["cap", "tain"]
@@ -44,7 +45,7 @@ def test_special_tokens_in_text_are_text_unless_asked_for(tokenizer):
 
 
 def test_special_ids_are_looked_up_in_the_vocabulary():
-    tokenizer = Tokenizer(["a", "[MASK]", "[SEP]", "[UNK]", "b", "[PAD]", "[CLS]"])
+    tokenizer = WordPieceTokenizer(["a", "[MASK]", "[SEP]", "[UNK]", "b", "[PAD]", "[CLS]"])
     assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id) == (5, 3, 6)
     assert (tokenizer.sep_id, tokenizer.mask_id, tokenizer.special_ids) == (2, 1, (1, 2, 3, 5, 6))
     assert tokenizer.encode("a \u2603 [MASK]", special_tokens_in_text=True).ids == [6, 0, 3, 1, 2]
@@ -92,7 +93,7 @@ def test_text_that_is_not_unicode_is_refused(tokenizer):
 
 def test_encoding_is_that_of_transformers(tmp_path, wild_texts, wild_vocabulary):
     transformers = pytest.importorskip("transformers")
-    tokenizer = Tokenizer(wild_vocabulary, TokenizerSettings(lower_case=False))
+    tokenizer = WordPieceTokenizer(wild_vocabulary, WordPieceSettings(lower_case=False))
     tokenizer.save(tmp_path)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     texts = wild_texts[:3000]
@@ -128,19 +129,19 @@ def test_the_korean_example_of_koelectra_gives_its_ids(shared_data):
 
 def test_lower_casing_hangul_is_refused():
     with pytest.raises(InputError, match="every Korean word"):
-        Tokenizer([*SPECIAL_TOKENS, "a", "##국어"])
-    kept = Tokenizer([*SPECIAL_TOKENS, "한", "##국어"], TokenizerSettings(strip_accents=False))
+        WordPieceTokenizer([*SPECIAL_TOKENS, "a", "##국어"])
+    kept = WordPieceTokenizer([*SPECIAL_TOKENS, "한", "##국어"], WordPieceSettings(strip_accents=False))
     assert kept.encode("한국어", add_special_tokens=False).tokens == ["한", "##국어"]
 
 
 def test_the_fingerprint_changes_with_vocabulary_and_settings_only():
-    same = [Tokenizer(VOCABULARY), Tokenizer(VOCABULARY, TokenizerSettings(strip_accents=True))]
+    same = [WordPieceTokenizer(VOCABULARY), WordPieceTokenizer(VOCABULARY, WordPieceSettings(strip_accents=True))]
     others = [
-        Tokenizer(VOCABULARY[::-1]),
-        Tokenizer([*VOCABULARY, "whale"]),
-        Tokenizer(VOCABULARY, TokenizerSettings(lower_case=False)),
-        Tokenizer(VOCABULARY, TokenizerSettings(strip_accents=False)),
-        Tokenizer(VOCABULARY, TokenizerSettings(split_cjk=False)),
+        WordPieceTokenizer(VOCABULARY[::-1]),
+        WordPieceTokenizer([*VOCABULARY, "whale"]),
+        WordPieceTokenizer(VOCABULARY, WordPieceSettings(lower_case=False)),
+        WordPieceTokenizer(VOCABULARY, WordPieceSettings(strip_accents=False)),
+        WordPieceTokenizer(VOCABULARY, WordPieceSettings(split_cjk=False)),
     ]
     assert same[0].fingerprint == same[1].fingerprint
     assert len({t.fingerprint for t in [*same, *others]}) == 1 + len(others)

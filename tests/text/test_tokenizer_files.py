@@ -5,11 +5,12 @@ import json
 import pytest
 
 from electra_tf.errors import InputError, OutputError
-from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerSettings
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
 
 VOCABULARY = [*SPECIAL_TOKENS, "été", "ete", "Ete", "中", "##国", "国", "\u2028", "a"]
 ALL_SETTINGS = [
-    TokenizerSettings(lower, strip, split)
+    WordPieceSettings(lower, strip, split)
     for lower in (False, True)
     for strip in (None, False, True)
     for split in (False, True)
@@ -27,7 +28,7 @@ def refused(path, **settings):
 @pytest.mark.parametrize("settings", ALL_SETTINGS, ids=str)
 def test_what_is_saved_is_read_back_by_us_and_by_transformers(tmp_path, settings):
     transformers = pytest.importorskip("transformers")
-    tokenizer = Tokenizer(VOCABULARY, settings)
+    tokenizer = WordPieceTokenizer(VOCABULARY, settings)
     tokenizer.save(tmp_path)
     ours = Tokenizer.from_pretrained(tmp_path)
     assert (ours.vocabulary, ours.settings) == (VOCABULARY, settings)
@@ -58,36 +59,39 @@ def test_what_transformers_saves_is_read_alike(tmp_path, settings):
 
 @pytest.mark.parametrize("kept", ["vocab.txt", "tokenizer.json"])
 def test_either_vocabulary_file_suffices(tmp_path, kept):
-    Tokenizer(VOCABULARY, TokenizerSettings(lower_case=False)).save(tmp_path)
+    WordPieceTokenizer(VOCABULARY, WordPieceSettings(lower_case=False)).save(tmp_path)
     ({"vocab.txt": tmp_path / "tokenizer.json", "tokenizer.json": tmp_path / "vocab.txt"}[kept]).unlink()
     tokenizer = Tokenizer.from_pretrained(tmp_path)
     assert (tokenizer.vocabulary, tokenizer.settings.lower_case) == (VOCABULARY, False)
 
 
 def test_settings_come_from_tokenizer_json_where_there_is_no_other_file(tmp_path):
-    settings = TokenizerSettings(lower_case=False, strip_accents=True, split_cjk=False)
-    Tokenizer(VOCABULARY, settings).save(tmp_path)
+    settings = WordPieceSettings(lower_case=False, strip_accents=True, split_cjk=False)
+    WordPieceTokenizer(VOCABULARY, settings).save(tmp_path)
     (tmp_path / "tokenizer_config.json").unlink()
     assert Tokenizer.from_pretrained(tmp_path).settings == settings
 
 
 def test_settings_given_by_hand_overrule_the_folder(tmp_path):
-    Tokenizer(VOCABULARY).save(tmp_path)
+    WordPieceTokenizer(VOCABULARY).save(tmp_path)
     settings = Tokenizer.from_pretrained(tmp_path, lower_case=False, strip_accents=True).settings
-    assert settings == TokenizerSettings(lower_case=False, strip_accents=True)
+    assert settings == WordPieceSettings(lower_case=False, strip_accents=True)
 
 
-def test_a_bare_vocabulary_file_is_lower_casing_unless_said(tmp_path):
-    path = tmp_path / "words.txt"
-    path.write_text("\n".join(VOCABULARY) + "\n\n", "utf-8")
-    assert Tokenizer.from_pretrained(path).settings == TokenizerSettings()
-    assert Tokenizer.from_pretrained(path).vocabulary == VOCABULARY
-    assert Tokenizer.from_pretrained(path, lower_case=False).encode("Ete").tokens[1] == "Ete"
+def test_a_bare_vocabulary_file_is_lower_casing_unless_it_has_capitals_or_it_is_said(tmp_path):
+    path, lower = tmp_path / "words.txt", [token for token in VOCABULARY if token.startswith("[") or token.islower()]
+    path.write_text("\n".join(lower) + "\n\n", "utf-8")
+    assert Tokenizer.from_pretrained(path).settings == WordPieceSettings()
+    assert Tokenizer.from_pretrained(path).vocabulary == lower
+    assert Tokenizer.from_pretrained(path, lower_case=False).settings == WordPieceSettings(lower_case=False)
+    path.write_text("\n".join([*lower, "Ete"]), "utf-8")
+    assert Tokenizer.from_pretrained(path).settings == WordPieceSettings(lower_case=False)
+    assert Tokenizer.from_pretrained(path, lower_case=True).settings == WordPieceSettings()
 
 
 def test_the_model_length_is_passed_on_to_transformers(tmp_path):
     transformers = pytest.importorskip("transformers")
-    Tokenizer(VOCABULARY).save(tmp_path, max_length=128)
+    WordPieceTokenizer(VOCABULARY).save(tmp_path, max_length=128)
     assert transformers.AutoTokenizer.from_pretrained(tmp_path).model_max_length == 128
 
 
@@ -126,26 +130,26 @@ def test_bytes_that_are_not_utf8_are_located(tmp_path):
 
 def test_hangul_in_a_lower_casing_vocabulary_is_refused_with_the_remedy(tmp_path):
     path = tmp_path / "vocab.txt"
-    path.write_text("\n".join([*VOCABULARY, "한국"]), "utf-8")
+    path.write_text("\n".join([*SPECIAL_TOKENS, "한국"]), "utf-8")
     assert "lower_case" in refused(path).remedy
     assert Tokenizer.from_pretrained(path, lower_case=False).encode("한국").tokens[1] == "한국"
 
 
 def test_files_that_disagree_are_refused(tmp_path):
-    Tokenizer(VOCABULARY).save(tmp_path)
+    WordPieceTokenizer(VOCABULARY).save(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join(VOCABULARY[::-1]), "utf-8")
     assert "different vocabularies" in refused(tmp_path).found
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_a_damaged_json_file_is_named(tmp_path, content):
-    Tokenizer(VOCABULARY).save(tmp_path)
+    WordPieceTokenizer(VOCABULARY).save(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(content)
     assert "tokenizer_config.json" in str(refused(tmp_path).where)
 
 
 def test_tokenizers_of_another_kind_are_refused(tmp_path):
-    Tokenizer(VOCABULARY).save(tmp_path)
+    WordPieceTokenizer(VOCABULARY).save(tmp_path)
     content = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))
     for change, found in [
         ({"model": content["model"] | {"type": "BPE"}}, "model.type is 'BPE'"),
@@ -160,6 +164,6 @@ def test_tokenizers_of_another_kind_are_refused(tmp_path):
 def test_a_folder_that_cannot_be_written_is_an_error_and_stays_as_it_was(tmp_path):
     (tmp_path / "file").write_text("kept")
     with pytest.raises(OutputError, match="cannot write"):
-        Tokenizer(VOCABULARY).save(tmp_path / "file")
+        WordPieceTokenizer(VOCABULARY).save(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "kept"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

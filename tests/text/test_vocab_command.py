@@ -9,8 +9,9 @@ from absl import flags
 from electra_tf.cli import vocab
 from electra_tf.errors import ConfigError, InputError, OutputError
 from electra_tf.text import safe_characters
-from electra_tf.text.tokenizer import Tokenizer, TokenizerSettings
+from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.vocabulary import train_vocabulary
+from electra_tf.text.wordpiece import WordPieceSettings, WordPieceTokenizer
 
 
 def run(*arguments):
@@ -44,7 +45,7 @@ def test_it_writes_the_tokenizer_of_all_files_named(corpus, english_lines, capsy
         "--nolower_case",
         f"--output={corpus}/made",
     )
-    settings = TokenizerSettings(lower_case=False)
+    settings = WordPieceSettings(lower_case=False)
     expected, _ = train_vocabulary(english_lines[:900], 900, settings, unused=2)
     tokenizer = Tokenizer.from_pretrained(corpus / "made")
     assert (tokenizer.vocabulary, tokenizer.settings) == (expected, settings)
@@ -76,7 +77,7 @@ def test_it_says_in_json_that_the_text_gave_less_than_asked_for(corpus, capsys):
 )
 def test_bad_input_is_refused_and_what_was_there_stays(tmp_path, error, content, options):
     (tmp_path / "bad.txt").write_bytes(content)
-    Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "kept"]).save(tmp_path / "made")
+    WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "kept"]).save(tmp_path / "made")
     before = {path: path.read_bytes() for path in (tmp_path / "made").iterdir()}
     with pytest.raises(error):
         run(f"--input={tmp_path}/bad.txt", f"--output={tmp_path}/made", *options)

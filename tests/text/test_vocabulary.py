@@ -12,11 +12,10 @@ from tokenizers import Tokenizer as RustTokenizer
 from tokenizers import models, pre_tokenizers, trainers
 
 from electra_tf.errors import ConfigError, InputError
-from electra_tf.text.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerSettings
 from electra_tf.text.vocabulary import count_words, measure_vocabulary, train_vocabulary
-from electra_tf.text.wordpiece import normalizer
+from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer, normalizer
 
-CASED = TokenizerSettings(lower_case=False)
+CASED = WordPieceSettings(lower_case=False)
 
 
 def tokenizers_vocabulary(lines, size, settings, alphabet):
@@ -91,7 +90,7 @@ def test_the_vocabulary_does_not_depend_on_the_hash_seed(tmp_path, english_lines
 
 def test_it_is_as_good_as_the_library_on_held_out_english(english_lines):
     cut = len(english_lines) * 4 // 5
-    assert_as_good(english_lines[:cut], english_lines[cut:], 6000, TokenizerSettings())
+    assert_as_good(english_lines[:cut], english_lines[cut:], 6000, WordPieceSettings())
 
 
 @pytest.mark.slow
@@ -99,7 +98,7 @@ def test_it_is_as_good_as_the_library_on_held_out_english(english_lines):
 @pytest.mark.parametrize("language", ["english", "korean"])
 def test_it_is_as_good_as_the_library_on_held_out_files(shared_data, language, size):
     if language == "english":
-        files, settings = sorted((shared_data / "english/corpus").glob("*.xz")), TokenizerSettings()
+        files, settings = sorted((shared_data / "english/corpus").glob("*.xz")), WordPieceSettings()
     else:
         files, settings = sorted((shared_data / "korean").glob("*.xz")), CASED
     assert_as_good(read(*files[:-2]), read(*files[-2:]), size, settings)
@@ -109,7 +108,7 @@ def test_the_report_says_what_the_tokenizer_does(english_lines):
     lines = english_lines[:1000]
     vocabulary, report = train_vocabulary(lines, 1000, alphabet_limit=30)
     assert report.size == report.requested_size == len(vocabulary)
-    encodings = Tokenizer(vocabulary).encode_batch(lines, add_special_tokens=False)
+    encodings = WordPieceTokenizer(vocabulary).encode_batch(lines, add_special_tokens=False)
     tokens = [token for encoding in encodings for token in encoding.tokens]
     assert report.words == sum(not token.startswith("##") for token in tokens)
     assert report.tokens_per_word == pytest.approx(len(tokens) / report.words)
@@ -149,7 +148,7 @@ def test_by_default_a_large_alphabet_is_kept_to_nearly_all_of_the_text():
 
 def test_no_piece_is_learned_that_the_tokenizer_could_not_use(english_lines):
     vocabulary, _ = train_vocabulary([*english_lines[:2000], "Café [MASK] " * 9, "x" * 150 + " " + "x" * 150], 2000)
-    tokenizer = Tokenizer(vocabulary)
+    tokenizer = WordPieceTokenizer(vocabulary)
     for token in vocabulary[5:]:
         if not token.startswith("##"):
             assert tokenizer.encode(token, add_special_tokens=False).tokens == [token]
@@ -170,8 +169,8 @@ def test_korean_text_is_refused_where_hangul_would_be_taken_apart():
     lines = ["한국어 문서", "english words"]
     with pytest.raises(ConfigError, match="Korean"):
         train_vocabulary(lines, 100)
-    for settings in (CASED, TokenizerSettings(strip_accents=False)):
+    for settings in (CASED, WordPieceSettings(strip_accents=False)):
         vocabulary, _ = train_vocabulary(lines, 100, settings)
         assert "한" in vocabulary
     vocabulary, _ = train_vocabulary(["english words " * 200, "한국어"], 100)
-    assert Tokenizer(vocabulary).encode("words").tokens == ["[CLS]", "words", "[SEP]"]
+    assert WordPieceTokenizer(vocabulary).encode("words").tokens == ["[CLS]", "words", "[SEP]"]

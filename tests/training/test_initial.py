@@ -11,6 +11,7 @@ from electra_tf.conversion.convert import convert
 from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint, read_run
 from electra_tf.errors import CheckpointError, ConfigError, InputError
 from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import WordPieceTokenizer
 from electra_tf.training.initial import Start
 from electra_tf.training.run import pretrain
 
@@ -96,7 +97,7 @@ def test_another_vocabulary_keeps_the_rows_of_the_tokens_that_both_have(
         }
         config = model.config.replace(vocab_size=len(there))
         towers.append(pretrained(model.tower, config, weights))
-        write_folder(tmp_path / f"other-{model.tower}", towers[-1], Tokenizer(there))
+        write_folder(tmp_path / f"other-{model.tower}", towers[-1], WordPieceTokenizer(there))
     start = Start(tmp_path / "other-discriminator", tmp_path / "other-generator")
     weights, said, _ = begun(quick_data, tmp_path / "run", tiny_model, tiny_recipe, start)
     table, source = (w["discriminator/embeddings/word/embeddings"] for w in (weights, towers[0].weights))

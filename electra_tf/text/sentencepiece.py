@@ -1,0 +1,465 @@
+"""SentencePiece as ALBERT uses it: one model, and three published ways from a text to its ids.
+
+They differ in how a text is prepared, and in numbers. ALBERT takes a piece such as `▁1802,` apart: it encodes what
+stands before the comma again, and adds the comma. The original code removes the blank `▁` that this may begin with
+under Python 2 only, as transformers' `AlbertTokenizer` does; `AlbertTokenizerFast` knows no such step, and makes those
+pieces unlikely instead. Sources: `tokenization.py` of ALBERT, `tokenization_albert.py` and `convert_slow_tokenizer.py`
+of transformers 4.57.
+"""
+
+import hashlib
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from electra_tf.errors import ConfigError, InputError
+from electra_tf.text.tokenizer import Tokenizer, flatten
+from electra_tf.text.tokenizer_files import CONFIG, read_json, write_config, write_whole
+
+TOKENIZATIONS = ("transformers_slow", "transformers_fast", "google")
+MODEL, FAST = "spiece.model", "tokenizer.json"
+BLANK = "\u2581"  # stands for a space
+_CONTROL, _USER_DEFINED = 3, 4  # kinds of pieces
+_UNLIKELY = -100  # what transformers adds to the score of a piece that ends in a digit and a comma
+
+
+@dataclass(frozen=True)
+class SentencePieceSettings:
+    """How a text becomes pieces.
+
+    Attributes:
+        tokenization: `transformers_slow`, `AlbertTokenizer` of transformers 4, whose ids are those of the original
+            code under Python 2 but for quotes written `` and ''; `google`, the original code under Python 3;
+            `transformers_fast`, `AlbertTokenizerFast`, which `AutoTokenizer` takes.
+        lower_case: capitals are lowered.
+        strip_accents: texts are decomposed (NFKD), and accents removed.
+    """
+
+    tokenization: str = "transformers_slow"
+    lower_case: bool = True
+    strip_accents: bool = True
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Ids of a text and their places in it, in characters."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def holds_sentencepiece(path: Path) -> bool:
+    """Whether what is at `path` is a SentencePiece tokenizer: a `.model` file, or a folder with one or its JSON."""
+    if not path.is_dir():
+        return path.suffix == ".model"
+    if (path / "vocab.txt").is_file():
+        return False
+    if _model_file(path) is not None:
+        return True
+    return (path / FAST).is_file() and (read_json(path / FAST).get("model") or {}).get("type") == "Unigram"
+
+
+def _model_file(folder: Path) -> Path | None:
+    """`spiece.model`, or the one `.model` of a folder as Google published them."""
+    if (folder / MODEL).is_file():
+        return folder / MODEL
+    found = list(folder.glob("*.model"))
+    return found[0] if len(found) == 1 else None
+
+
+class SentencePieceTokenizer(Tokenizer):
+    """A SentencePiece tokenizer whose ids are those of the published engine that its settings name.
+
+    Args:
+        model: the content of a `.model` file, or None where `fast` says all.
+        settings: see `SentencePieceSettings`.
+        fast: the content of a `tokenizer.json`; `transformers_fast` takes it as it is, or makes it of the model.
+        source: the file or folder it was read from, if any.
+
+    Raises: `InputError` as `Tokenizer`, and for what is not SentencePiece; `ConfigError` for settings that need
+    the model where only `fast` is there.
+    """
+
+    Settings = SentencePieceSettings
+    special_tokens = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
+
+    def __init__(
+        self,
+        model: bytes | None,
+        settings: SentencePieceSettings | None = None,
+        *,
+        fast: dict | None = None,
+        source: Path | None = None,
+    ):
+        settings = settings or SentencePieceSettings()
+        if settings.tokenization not in TOKENIZATIONS:
+            raise ConfigError(f"there is no tokenization {settings.tokenization!r}", expected=", ".join(TOKENIZATIONS))
+        if fast is not None and (settings.tokenization != "transformers_fast" or _settings_of(fast) != settings):
+            fast = None  # it does otherwise
+        if fast is None and model is None:
+            raise ConfigError(
+                f"{settings} needs SentencePiece's model",
+                where=source,
+                expected=f"{MODEL}: {FAST} alone holds one tokenization",
+                remedy=f"copy {MODEL} beside it, or take {_settings_of(fast) if fast else 'its own settings'}",
+            )
+        self.model, self._proto = model, None if model is None else _parse(model, source)
+        if fast is None and settings.tokenization == "transformers_fast":
+            fast = fast_form(self._proto, settings, source)
+        self.fast = fast
+        if fast is None:
+            vocabulary = [piece.piece for piece in self._proto.pieces]
+        else:
+            _rust(fast, source)  # raises for a damaged one
+            vocabulary = [piece for piece, _ in fast["model"]["vocab"]]
+        super().__init__(vocabulary, settings, source)
+
+    @classmethod
+    def open(cls, path: Path, settings: dict) -> "SentencePieceTokenizer":
+        """See `Tokenizer.from_pretrained`."""
+        if path.is_file():
+            return cls(_read(path), SentencePieceSettings(**settings), source=path)
+        model_file, fast = _model_file(path), None
+        model = None if model_file is None else _read(model_file)
+        config = read_json(path / CONFIG) if (path / CONFIG).is_file() else {}
+        if (path / FAST).is_file() and not (model and config.get("tokenization")):
+            fast = read_json(path / FAST)
+            found = asdict(_settings_of(fast))
+        else:
+            found = {
+                "tokenization": config.get("tokenization", "transformers_slow"),
+                "lower_case": config.get("do_lower_case", True),
+                "strip_accents": not config.get("keep_accents", False),
+            }
+        return cls(model, SentencePieceSettings(**(found | settings)), fast=fast, source=path)
+
+    def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
+        """Writes spiece.model, tokenizer.json, tokenizer_config.json and special_tokens_map.json.
+
+        transformers' `AutoTokenizer`, of versions 4 and 5, takes tokenizer.json: its ids are those of
+        `transformers_fast`, and for the others differ in a few numbers with commas (see `fast_form`).
+        `AlbertTokenizer` of version 4 takes spiece.model, and has the ids of `transformers_slow`.
+        """
+        folder = Path(folder)
+        settings = self.settings
+        config = {
+            # Version 5 makes an AlbertTokenizer anew, with ids of its own, and takes this one as it is written.
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "do_lower_case": settings.lower_case,
+            "keep_accents": not settings.strip_accents,
+            "remove_space": True,
+        }
+        if settings.tokenization != "transformers_fast":
+            config["tokenization"] = settings.tokenization
+        if self.model is not None:
+            write_whole(folder / MODEL, self.model)
+        fast = self.fast or fast_form(self._proto, settings, self.source)
+        write_whole(folder / FAST, json.dumps(fast, ensure_ascii=False, indent=2))
+        mask = {"content": "[MASK]", "lstrip": True, "rstrip": False, "normalized": False, "single_word": False}
+        names = dict(zip(("pad", "unk", "cls", "sep"), self.special_tokens, strict=False)) | {"mask": mask}
+        write_config(folder, config, {f"{name}_token": token for name, token in names.items()}, max_length)
+
+    def line_tokenizer(self, engine: str = "fast") -> Callable:
+        """One engine for all lines: see `Tokenizer.line_tokenizer`."""
+        if engine not in ("fast", "reference"):
+            raise ValueError(f"engine is 'fast' or 'reference', not {engine!r}")
+        return self._lines
+
+    @cached_property
+    def fingerprint(self) -> str:
+        if self.fast is not None:
+            shaped = self.fast
+        else:
+            pieces = [(piece.piece, piece.score, piece.type) for piece in self._proto.pieces]
+            normalizer = self._proto.normalizer_spec
+            charsmap = hashlib.sha256(normalizer.precompiled_charsmap).hexdigest()
+            flags = [normalizer.add_dummy_prefix, normalizer.remove_extra_whitespaces, normalizer.escape_whitespaces]
+            shaped = [pieces, charsmap, flags, asdict(self.settings)]
+        return hashlib.sha256(json.dumps(shaped, sort_keys=True).encode()).hexdigest()
+
+    def _encode(self, texts, special_tokens_in_text):
+        if self.fast is None:
+            return [self._pieces(text, special_tokens_in_text) for text in texts]
+        engine = self._fast_query if special_tokens_in_text else self._fast_text
+        found = engine.encode_batch(texts, add_special_tokens=False)
+        return [
+            Pieces(encoding.ids, [_trimmed(text, *place) for place in encoding.offsets])
+            for text, encoding in zip(texts, found, strict=True)
+        ]
+
+    def _decode(self, ids):
+        if self.fast is not None:
+            return self._fast_query.decode(ids, skip_special_tokens=False)
+        texts, special = [[]], set(self.special_ids) - {self.unk_id}
+        for i in ids:
+            texts += [self.vocabulary[i], []] if i in special else []
+            texts[-1] += [] if i in special else [i]
+        texts = [text if isinstance(text, str) else self._engine.decode(text) for text in texts]
+        return " ".join(text for text in texts if text)
+
+    def _lines(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        if self.fast is not None:
+            return flatten([e.ids for e in self._fast_text.encode_batch_fast(list(lines), add_special_tokens=False)])
+        prepared = [self._prepare(line) for line in lines]
+        rows = self._engine.encode(prepared, out_type=int, num_threads=1) if prepared else []
+        for number, row in enumerate(rows):
+            if self.unk_id in row and "," in prepared[number]:
+                # Unknown characters side by side are one piece, and the id does not tell how it ends.
+                pieces = self._engine.encode(prepared[number], out_type=str)
+                rows[number] = [self._id(part) for piece in pieces for part in self._take_apart(piece)]
+            elif not self._apart.keys().isdisjoint(row):
+                rows[number] = [i for each in row for i in self._apart.get(each, (each,))]
+        return flatten(rows)
+
+    def _pieces(self, text, special_tokens_in_text) -> Pieces:
+        """The ids of a text as the slow engines make them: each part between special tokens for itself."""
+        result, start = Pieces([], []), 0
+        for part in self._special.split(text) if special_tokens_in_text else [text]:
+            if special_tokens_in_text and part in self.special_tokens:
+                result.ids.append(self._ids[part])
+                result.offsets.append((start, start + len(part)))
+            elif part:
+                found = self._between(part)
+                result.ids.extend(found.ids)
+                result.offsets.extend((start + begin, start + end) for begin, end in found.offsets)
+            start += len(part)
+        return result
+
+    def _between(self, text) -> Pieces:
+        from sentencepiece import sentencepiece_pb2
+
+        prepared, places = self._prepare(text), self._places(text)
+        encoded = self._engine.encode(prepared, out_type="serialized_proto")
+        characters = np.zeros(len(prepared.encode()) + 1, int)  # of each byte
+        np.cumsum([byte & 0xC0 != 0x80 for byte in prepared.encode()], out=characters[1:])
+        places.append((len(text), len(text)))
+        result = Pieces([], [])
+        for piece in sentencepiece_pb2.SentencePieceText.FromString(encoded).pieces:
+            begin, end = characters[piece.begin], characters[piece.end]
+            while begin < end and prepared[begin] == " ":
+                begin += 1
+            parts = self._take_apart(piece.piece)
+            for number, part in enumerate(parts, start=1):
+                # All but the last part, a comma, are as long as they look.
+                stop = end if number == len(parts) else min(begin + len(part.removeprefix(BLANK)), max(begin, end - 1))
+                result.ids.append(self._id(part))
+                result.offsets.append((places[begin][0], places[stop - 1][1] if stop > begin else places[begin][0]))
+                begin = stop
+        return result
+
+    def _prepare(self, text: str) -> str:
+        """What is given to SentencePiece, whose own normalisation follows."""
+        settings, slow = self.settings, self.settings.tokenization == "transformers_slow"
+        plain = text.isascii()
+        if slow and settings.lower_case and not plain:
+            text = "".join(map(str.lower, text))  # a final sigma is not told from another
+        text = " ".join(text.split())
+        if slow:
+            text = text.replace("``", '"').replace("''", '"')
+        if settings.strip_accents and not plain:
+            text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+        return text.lower() if settings.lower_case else text
+
+    def _places(self, text: str) -> list[tuple[int, int]]:
+        """Where in the text each character of what `_prepare` makes of it stands."""
+        places, slow, lower = [], self.settings.tokenization == "transformers_slow", self.settings.lower_case
+        position = None
+        for word in re.finditer(r"\S+", text):
+            if position is not None:
+                places.append((position, word.start()))
+            position = word.start()
+            while position < word.end():
+                width = 2 if slow and text[position : position + 2] in ("``", "''") else 1
+                character = text[position]
+                if slow and lower:
+                    character = character.lower()
+                if self.settings.strip_accents:
+                    character = unicodedata.normalize("NFKD", character)
+                    character = "".join(c for c in character if not unicodedata.combining(c))
+                character = character.lower() if lower else character
+                places += [(position, position + width)] * (1 if width == 2 else len(character))
+                position += width
+        return places
+
+    def _take_apart(self, piece: str) -> list[str]:
+        """ALBERT's rule: a piece that ends in a digit and a comma is encoded again without the comma."""
+        if not _ends_a_number(piece):
+            return [piece]
+        parts = self._engine.encode(piece[:-1].replace(BLANK, ""), out_type=str)
+        removes_blank = self.settings.tokenization == "transformers_slow" and not piece.startswith(BLANK)
+        if removes_blank and parts[0].startswith(BLANK):
+            parts = parts[1:] if parts[0] == BLANK else [parts[0].removeprefix(BLANK), *parts[1:]]
+        return [*parts, ","]
+
+    def _id(self, piece: str) -> int:
+        """The id of a piece of text. One that reads `[MASK]` is of characters that are unknown."""
+        return self.unk_id if piece in self.special_tokens else self._ids.get(piece, self.unk_id)
+
+    @cached_property
+    def _apart(self) -> dict[int, list[int]]:
+        """Ids of the pieces that are taken apart, and what they become."""
+        pieces = filter(_ends_a_number, self.vocabulary)
+        return {self._ids[piece]: [self._id(part) for part in self._take_apart(piece)] for piece in pieces}
+
+    @cached_property
+    def _special(self):
+        """Finds special tokens in a text, as its groups; spaces before [MASK] are dropped in any case."""
+        return re.compile(f"({'|'.join(map(re.escape, self.special_tokens))})")
+
+    @cached_property
+    def _engine(self):
+        import sentencepiece
+
+        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+
+    @cached_property
+    def _fast_query(self):
+        return _rust(self.fast, self.source)
+
+    @cached_property
+    def _fast_text(self):
+        """The engine without special tokens. It would find their pieces in a text, so they are given other names."""
+        special = self.special_tokens
+        vocabulary = [
+            [f"\U0010fffd{i}", score] if piece in special else [piece, score]
+            for i, (piece, score) in enumerate(self.fast["model"]["vocab"])
+        ]
+        added = [token for token in self.fast.get("added_tokens", []) if token["content"] not in special]
+        form = self.fast | {"model": self.fast["model"] | {"vocab": vocabulary}, "added_tokens": added}
+        return _rust(form | {"post_processor": None}, self.source)
+
+    def __reduce__(self):
+        return _again, (self.model, self.settings, self.fast, self.source)
+
+
+def _again(model, settings, fast, source):
+    return SentencePieceTokenizer(model, settings, fast=fast, source=source)
+
+
+def fast_form(proto, settings: SentencePieceSettings, source=None) -> dict:
+    """A `tokenizer.json` for a `.model` file, as a dictionary.
+
+    For `transformers_fast` the one that transformers 4 makes, in which symbols that the model's trainer was given are
+    tokens apart from the text, so that what follows one begins with a blank. For the others the nearest: those symbols
+    are pieces like others, and a text is prepared as they do; but the library cannot take a piece apart, and finds
+    pieces that end in a digit and a comma unlikely instead (nor does it know a final sigma, as `google` does).
+
+    Args:
+        proto: the parsed model.
+
+    Raises: `InputError` for a model that is not of the unigram kind.
+    """
+    from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer as Rust
+
+    theirs = settings.tokenization == "transformers_fast"
+    if proto.trainer_spec.model_type != 1:
+        raise InputError(
+            "the model is not of the unigram kind",
+            where=source,
+            expected="a unigram model, as ALBERT's",
+            remedy="train one, or use transformers' own tokenizer",
+        )
+    scores = [(piece.piece, piece.score + (_UNLIKELY if _ends_a_number(piece.piece) else 0)) for piece in proto.pieces]
+    engine = Rust(models.Unigram(scores, unk_id=proto.trainer_spec.unk_id, byte_fallback=False))
+    engine.add_tokens(
+        [
+            AddedToken(
+                piece.piece, lstrip=piece.piece == "[MASK]", normalized=False, special=piece.type != _USER_DEFINED
+            )
+            for piece in proto.pieces
+            if piece.type == _CONTROL or piece.piece == "<unk>" or (theirs and piece.type == _USER_DEFINED)
+        ]
+    )
+    steps = [] if theirs else [normalizers.Replace(Regex(f"[{_characters(str.isspace)}]+"), " "), normalizers.Strip()]
+    if settings.tokenization != "google":
+        steps += [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+    if settings.strip_accents:
+        accents = Regex(f"[{_characters(unicodedata.combining)}]")
+        steps += [normalizers.NFKD(), normalizers.StripAccents() if theirs else normalizers.Replace(accents, "")]
+    if settings.lower_case:
+        steps.append(normalizers.Lowercase())
+    if proto.normalizer_spec.precompiled_charsmap:
+        steps.append(normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap))
+    steps += [normalizers.Replace(Regex(" {2,}"), " ")] + ([] if theirs else [normalizers.Strip()])
+    engine.normalizer = normalizers.Sequence(steps)
+    engine.pre_tokenizer = pre_tokenizers.Metaspace(replacement=BLANK, prepend_scheme="always")
+    engine.decoder = decoders.Metaspace(replacement=BLANK, prepend_scheme="always")
+    ids = {piece.piece: i for i, piece in enumerate(proto.pieces)}
+    if "[CLS]" in ids and "[SEP]" in ids:
+        engine.post_processor = processors.TemplateProcessing(
+            single="[CLS]:0 $A:0 [SEP]:0",
+            pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+            special_tokens=[(name, ids[name]) for name in ("[CLS]", "[SEP]")],
+        )
+    return json.loads(engine.to_str())
+
+
+def _characters(test: Callable) -> str:
+    """All characters for which Python says so: for spaces and for accents, the library has other sets."""
+    return "".join(filter(test, map(chr, range(sys.maxunicode))))
+
+
+def _settings_of(fast: dict) -> SentencePieceSettings:
+    """The settings under which a `tokenizer.json` is what it is."""
+    normalizer = fast.get("normalizer") or {}
+    kinds = {step.get("type") for step in normalizer.get("normalizers", [normalizer])}
+    return SentencePieceSettings("transformers_fast", "Lowercase" in kinds, "StripAccents" in kinds)
+
+
+def _ends_a_number(piece: str) -> bool:
+    return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
+
+
+def _rust(form: dict, source):
+    import tokenizers
+
+    try:
+        engine = tokenizers.Tokenizer.from_str(json.dumps(form))
+    except Exception as error:  # the library raises nothing narrower
+        raise InputError(f"{FAST} cannot be read: {error}", where=source, remedy="fetch or make it again") from error
+    engine.no_truncation()
+    engine.no_padding()
+    return engine
+
+
+def _parse(model: bytes, source):
+    from google.protobuf.message import DecodeError
+    from sentencepiece import sentencepiece_model_pb2
+
+    try:
+        proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    except DecodeError:
+        proto = None
+    if proto is None or not proto.pieces:
+        raise InputError(
+            "this is not a SentencePiece model, or it is damaged",
+            where=source,
+            expected="a .model file as SentencePiece's trainer writes it",
+            remedy="copy it again from where it came from",
+        )
+    return proto
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the file: {error.strerror}", where=path) from error
+
+
+def _trimmed(text, begin, end):
+    """The place of a token without the spaces before it."""
+    while begin < end and text[begin].isspace():
+        begin += 1
+    return begin, end
