@@ -32,7 +32,11 @@ WEIGHTS, MOMENTS, VARIANCES = "weights/", "adam_m/", "adam_v/"
 
 @dataclass
 class Run:
-    """A run as it stands in its newest intact checkpoint; both slots of Adam by the names of their weights."""
+    """A run as it stands in its newest intact checkpoint; both slots of Adam by the names of their weights.
+
+    Tables of a discriminator that are differences from the generator's (`gdes`) come as sums, as of towers that share
+    nothing; a difference's slots are those of its sum.
+    """
 
     step: int
     weights: dict[str, np.ndarray]
@@ -183,12 +187,41 @@ def read_run(path) -> Run:
     model = run["model"]
     return Run(
         step=index["step"],
-        weights=groups[0],
-        slots_m=groups[1],
-        slots_v=groups[2],
+        weights=sum_tables(groups[0]),
+        slots_m=_by_sum(groups[1]),
+        slots_v=_by_sum(groups[2]),
         discriminator=EncoderConfig.from_dict(model["discriminator"]),
         generator=EncoderConfig.from_dict(model["generator"]),
-        sharing=model["embedding_sharing"],
+        sharing=model["embedding_sharing"] if model["embedding_sharing"] != "gdes" else "none",
         tokenizer=path / "tokenizer",
         run=run,
     )
+
+
+def sum_tables(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights with the tables that the discriminator computes with in the place of differences; others unchanged."""
+    return {
+        sum_of(name): weights[_base_of(name)] + array if name.endswith("/delta") else array
+        for name, array in weights.items()
+    }
+
+
+def split_tables(weights: dict[str, np.ndarray], names) -> dict[str, np.ndarray]:
+    """The inverse: weights under `names`, of which those that end in `/delta` are differences."""
+    return {
+        name: weights[sum_of(name)] - weights[_base_of(name)] if name.endswith("/delta") else weights[name]
+        for name in names
+    }
+
+
+def sum_of(delta: str) -> str:
+    """The name of the table of which `delta` is a part; other names as they are."""
+    return f"{delta.removesuffix('/delta')}/embeddings" if delta.endswith("/delta") else delta
+
+
+def _base_of(delta):
+    return sum_of(delta).replace("discriminator/", "generator/", 1)
+
+
+def _by_sum(slots):
+    return {sum_of(name): array for name, array in slots.items()}

@@ -1,5 +1,7 @@
 """Word, position and token-type embeddings, summed, normalised and dropped out."""
 
+from collections.abc import Mapping
+
 import keras
 from keras import ops
 
@@ -26,6 +28,27 @@ class Table(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
+class DeltaTable(keras.layers.Layer):
+    """A table that is another one, which it does not train, plus a difference of its own, which begins at 0.
+
+    Gradient-disentangled embedding sharing of DeBERTaV3 (arXiv 2111.09543), equation 5. It is for training: what is
+    written anywhere but in a run's own checkpoints is the sum.
+    """
+
+    def __init__(self, base: Table, **kwargs):
+        super().__init__(**kwargs)
+        self._base = lambda: base  # not a layer within this one: the weight is another's
+        self.delta = self.add_weight(name="delta", shape=(base.rows, base.size), initializer="zeros")
+        self.built = True
+
+    @property
+    def embeddings(self):
+        return ops.stop_gradient(self._base().embeddings) + self.delta
+
+    def call(self, ids):
+        return ops.stop_gradient(self._base()(ids)) + ops.take(self.delta, ids, axis=0)
+
+
 @keras.saving.register_keras_serializable("electra_tf")
 class Embeddings(keras.layers.Layer):
     """Layer norm and dropout of word + token-type + position embeddings, in the original's order.
@@ -33,7 +56,7 @@ class Embeddings(keras.layers.Layer):
     Args:
         vocab_size, embedding_size, max_position_embeddings, type_vocab_size: table sizes.
         dropout, epsilon, initializer_range: as in `EncoderConfig`.
-        word: a word `Table` to share instead of making one.
+        tables: layers to take instead of making a `Table`, under `word` or `position`.
 
     Call arguments:
         input_ids, token_type_ids, position_ids: int [B, T]; types default to 0, positions to 0 .. T - 1.
@@ -51,7 +74,7 @@ class Embeddings(keras.layers.Layer):
         dropout: float = 0.1,
         epsilon: float = 1e-12,
         initializer_range: float = 0.02,
-        word: Table | None = None,
+        tables: Mapping[str, keras.layers.Layer] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -61,8 +84,9 @@ class Embeddings(keras.layers.Layer):
         def table(rows, name):
             return Table(rows, embedding_size, initializer_range, name=name, dtype=self.dtype_policy)
 
-        self.word = word or table(vocab_size, "word")
-        self.position = table(max_position_embeddings, "position")
+        tables = tables or {}
+        self.word = tables.get("word") or table(vocab_size, "word")
+        self.position = tables.get("position") or table(max_position_embeddings, "position")
         self.token_type = table(type_vocab_size, "token_type")
         self.norm = LayerNorm(embedding_size, epsilon, name="norm", dtype=self.dtype_policy)
         self.dropout = Dropout(dropout, name="dropout", dtype=self.dtype_policy)

@@ -1,12 +1,14 @@
 """The encoder: embeddings, a projection where widths differ, and a stack of blocks."""
 
+from collections.abc import Mapping
+
 import keras
 from keras import ops
 
 from electra_tf.errors import CheckpointError
 from electra_tf.layers.dense import Dense, truncated_normal
 from electra_tf.layers.dropout import fold_in
-from electra_tf.layers.embeddings import Embeddings, Table
+from electra_tf.layers.embeddings import Embeddings
 from electra_tf.layers.transformer import Transformer
 from electra_tf.models.config import EncoderConfig
 
@@ -18,7 +20,7 @@ class Encoder(keras.Model):
     Args:
         config: an `EncoderConfig` (or its dictionary).
         embeddings: an `Embeddings` layer to share with another encoder, or None.
-        word: a word `Table` to share, or None.
+        tables: see `Embeddings`.
 
     Call arguments:
         input_ids: int [B, T].
@@ -33,7 +35,7 @@ class Encoder(keras.Model):
         self,
         config,
         embeddings: Embeddings | None = None,
-        word: Table | None = None,
+        tables: Mapping[str, keras.layers.Layer] | None = None,
         name="encoder",
         **kwargs,
     ):
@@ -47,7 +49,7 @@ class Encoder(keras.Model):
             c.max_position_embeddings,
             c.type_vocab_size,
             c.hidden_dropout_prob,
-            word=word,
+            tables=tables,
             name="embeddings",
             **common,
             **policy,

@@ -57,7 +57,7 @@ class ElectraConfig:
 
     Attributes:
         discriminator, generator: the two towers.
-        embedding_sharing: `all` (as the original), `word` or `none`.
+        embedding_sharing: `all` (as the original), `word`, `none` or `gdes`, see `build_towers`.
         mask_prob: share of the maskable tokens that is masked.
         max_predictions: P, the most positions a row; None: `masking.max_predictions`.
         mask_token_prob, random_token_prob: shares of the masked positions that show [MASK] and any token; the rest

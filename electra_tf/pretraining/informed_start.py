@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from electra_tf.errors import ConfigError
+from electra_tf.layers.embeddings import Table
 
 _OFFSETS = (-1, 1, -2, 2)  # of the neighbour that a head looks at; later heads stay random
 _SCORE = 28.0  # of that neighbour before the softmax; the others are near 0
@@ -48,7 +49,8 @@ def _look_at_neighbours(tower, size):
     angles = _angular_frequencies(size)
     code = _positions(c.max_position_embeddings, angles)
     blocks = c.embedding_size // size
-    embeddings.position.embeddings.assign(c.initializer_range * np.tile(code, (1, blocks)))
+    if isinstance(embeddings.position, Table):  # and no difference from the generator's
+        embeddings.position.embeddings.assign(c.initializer_range * np.tile(code, (1, blocks)))
     if tower.projection is not None:
         tower.projection.kernel.assign(np.kron(_averages(blocks, c.hidden_size // size), np.eye(size)))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from electra_tf.conversion import LoadedModel, load_tower, read_model, recognise
 from electra_tf.conversion.reading import holds_both_towers
-from electra_tf.conversion.run_directory import read_run
+from electra_tf.conversion.run_directory import read_run, split_tables, sum_of, sum_tables
 from electra_tf.conversion.tf1 import read_tf1
 from electra_tf.errors import CheckpointError, ConfigError
 from electra_tf.text.tokenizer import Tokenizer
@@ -59,7 +59,8 @@ def initial_weights(start: Start, config, recipe, tokenizer: Tokenizer, built: M
 
     Raises: `CheckpointError` for sources that are damaged or of other sizes, `ConfigError` for what is missing.
     """
-    sources = _sources(start, config)
+    sources, names = _sources(start, config), built.keys()
+    built = sum_tables(built)
     if "generator" not in sources and not recipe.generator_steps:
         raise ConfigError(
             "there is no generator to start from",
@@ -67,7 +68,7 @@ def initial_weights(start: Start, config, recipe, tokenizer: Tokenizer, built: M
             expected="a checkpoint with one (--init_generator), or one that starts anew and first learns alone",
             remedy="add --init_generator, or the steps it learns alone: --gin_param 'Recipe.generator_steps = 1000'",
         )
-    weights, report = dict(built), []
+    weights, report = dict(built), {}
     rows = {tower: _known_rows(model, start, tokenizer) for tower, model in sources.items()}
     for tower, model in sources.items():
         _check_sizes(model, getattr(config, tower), tower)
@@ -85,17 +86,23 @@ def initial_weights(start: Start, config, recipe, tokenizer: Tokenizer, built: M
                     f"\"Model.generator = {{'embedding_size': {model.config.embedding_size}}}\"",
                 )
             weights[ours] = taken
-            report.append(Taken(ours, tower, kept, len(taken)))
-    report += [Taken(name, None, 0, len(built[name])) for name in sorted(set(built) - {taken.name for taken in report})]
+            report[ours] = Taken(ours, tower, kept, len(taken))
+    report |= {name: Taken(name, None, 0, len(built[name])) for name in sorted(built.keys() - report.keys())}
+    if config.embedding_sharing == "gdes" and "generator" not in sources:  # it begins with what the other has learned
+        for name in (f"embeddings/{table}/embeddings" for table in ("word", "position")):
+            weights[f"generator/{name}"] = weights[f"discriminator/{name}"]
+            report[f"generator/{name}"] = report[f"discriminator/{name}"]._replace(name=f"generator/{name}")
     same_rows = all(known is None for known in rows.values())
-    return weights, _slots(start, built, same_rows) if start.slots else None, report
+    slots = _slots(start, built, same_rows) if start.slots else None
+    slots = slots and tuple({name: group[sum_of(name)] for name in names} for group in slots)
+    return split_tables(weights, names), slots, list(report.values())
 
 
 def summary(report: list[Taken]) -> str:
     """The report in a line."""
-    some = {taken.name: taken for taken in report if taken.tower}
-    parts = [f"{t.rows:,} of {t.of:,} rows of {name}" for name, t in some.items() if t.rows < t.of]
-    text = f"{len(some)} of {len({taken.name for taken in report})} weights are taken over"
+    some = [taken for taken in report if taken.tower]
+    parts = [f"{taken.rows:,} of {taken.of:,} rows of {taken.name}" for taken in some if taken.rows < taken.of]
+    text = f"{len(some)} of {len(report)} weights are taken over"
     return f"{text}; {', '.join(parts)}" if parts else text
 
 

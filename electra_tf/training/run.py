@@ -113,10 +113,12 @@ def pretrain(
     step = index["step"] if index else 0
     if start is not None and index is None:
         _take_over(start, config, recipe, dataset, trainer.step, model_dir, chief, display.say)
-        description["start"] = {name: str(value) for name, value in asdict(start).items() if value}
+        description["start"] = _names(start)
     elif index:
-        begun = _read_description(model_dir / RUN)
-        description |= {"start": begun["start"]} if "start" in begun else {}
+        begun = _read_description(model_dir / RUN).get("start")
+        description |= {"start": begun} if begun else {}
+        if start is not None and _names(start) != begun:
+            display.say(f"warning: the run goes on from its own step {step:,}, and takes no weights from elsewhere")
     if index and index["environment"] != environment:
         changed = {k: (index["environment"].get(k), v) for k, v in environment.items()}
         changed = [f"{k}: {a} -> {b}" for k, (a, b) in changed.items() if a != b]
@@ -312,6 +314,11 @@ def _take_over(start, config, recipe, dataset, step, model_dir, chief, say):
         with _writing(model_dir):
             _write_text(model_dir / "initial_weights.txt", "".join(f"{taken}\n" for taken in report))
     say(f"{summary(report)} (initial_weights.txt lists them)")
+
+
+def _names(start: Start) -> dict[str, str]:
+    """What `run.json` keeps of where a run's initial weights come from."""
+    return {name: str(value) for name, value in asdict(start).items() if value}
 
 
 def _train(trainer, recipe, config, state, evaluation, cost, display, model_dir, chief, step):

@@ -107,6 +107,23 @@ def test_no_gradient_flows_from_the_discriminator_to_the_generator_but_through_s
         assert gradients["discriminator/embeddings/word/embeddings"] is not None
 
 
+def test_disentangled_embeddings_are_trained_by_one_loss_each(batch):
+    """The discriminator's loss has no gradient for the generator's tables, and the generator's none for differences."""
+    model = model_of(dataclasses.replace(CONFIG, embedding_sharing="gdes"))
+    names = {name: v.value for name, v in named_variables(model).items()}
+    with tf.GradientTape(persistent=True) as tape:
+        _, _, out = loss_of(model, batch)
+    of_mlm, of_disc = tape.gradient(out.mlm_loss, names), tape.gradient(out.disc_loss, names)
+    for table in ("word", "position"):
+        base, delta = f"generator/embeddings/{table}/embeddings", f"discriminator/embeddings/{table}/delta"
+        assert of_disc[base] is None and of_mlm[delta] is None
+        assert float(tf.norm(tf.convert_to_tensor(of_mlm[base]))) > 0
+        assert float(tf.norm(tf.convert_to_tensor(of_disc[delta]))) > 0
+        assert not np.any(names[delta])
+    alone = named_variables(model_of(dataclasses.replace(CONFIG, embedding_sharing="none")))
+    assert sum(v.shape.num_elements() for v in names.values()) == sum(np.prod(v.shape) for v in alone.values())
+
+
 def test_both_losses_reach_shared_embeddings(batch):
     model = model_of()
     word = named_variables(model)["discriminator/embeddings/word/embeddings"].value

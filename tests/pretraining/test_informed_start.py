@@ -16,6 +16,7 @@ MODELS = {
     "embeddings narrower than the discriminator": Model("electra_tiny", discriminator=WIDER, generator_depth=1.0),
     "the word table shared alone": Model("electra_tiny", embedding_sharing="word"),
     "nothing shared": Model("electra_tiny", embedding_sharing="none"),
+    "values shared without gradients": Model("electra_tiny", embedding_sharing="gdes"),
     "one head in the generator": Model("electra_tiny", generator={"num_attention_heads": 1}),
 }
 FREQUENCIES = np.random.default_rng(0).dirichlet(np.ones(500))

@@ -19,7 +19,7 @@ from electra_tf.training.run import pretrain
 def begun(quick_data, model_dir, model, recipe, start):
     """(weights before the first step, what was said, the report): a run whose rate is too small to change a weight."""
     stream = io.StringIO()
-    still = dataclasses.replace(recipe, steps=1, learning_rate=1e-30, eval_examples=0)
+    still = dataclasses.replace(recipe, steps=1 + recipe.generator_steps, learning_rate=1e-30, eval_examples=0)
     pretrain(quick_data, model_dir, model, still, start=start, stream=stream)
     _, state = read_checkpoint(list_checkpoints(model_dir)[-1][1])
     weights = {name.removeprefix("weights/"): array for name, array in state.items() if name.startswith("weights/")}
@@ -45,6 +45,16 @@ def test_both_towers_come_from_a_run_or_a_tf1_checkpoint_or_two_folders(
             np.testing.assert_array_equal(weights[name], array, err_msg=name)
         assert f"{len(expected)} of {len(expected)} weights are taken over" in said
         assert "starts anew" not in report
+
+
+def test_a_run_that_goes_on_says_that_it_takes_nothing_over(quick_data, tiny_run, tiny_model, tiny_recipe, tmp_path):
+    """Unless it is the same command again."""
+    start = Start(tiny_run.model_dir)
+    begun(quick_data, tmp_path / "run", tiny_model, tiny_recipe, start)
+    _, said, _ = begun(quick_data, tmp_path / "run", tiny_model, tiny_recipe, start)
+    assert "takes no weights from elsewhere" not in said
+    _, said, _ = begun(quick_data, tmp_path / "run", tiny_model, tiny_recipe, Start(tmp_path))
+    assert "takes no weights from elsewhere" in said
 
 
 def test_moments_come_along_when_asked_for(quick_data, tiny_run, tiny_model, tiny_recipe, tmp_path):
@@ -152,3 +162,50 @@ def test_informed_weights_beside_a_checkpoint_are_refused(quick_data, tiny_model
 def test_a_name_of_the_hub_is_answered_with_the_command_that_downloads_it():
     with pytest.raises(InputError, match="hf download google/electra-small-discriminator --local-dir"):
         read_model("google/electra-small-discriminator")
+
+
+def test_a_run_of_disentangled_embeddings_travels_as_sums(quick_data, tiny_model, tiny_recipe, tmp_path):
+    """To folders and TF-V1, and back into runs: of its own kind, where the parts are found again, and of another."""
+    model = dataclasses.replace(tiny_model, embedding_sharing="gdes")
+    recipe = dataclasses.replace(tiny_recipe, steps=4, eval_examples=0)
+    pretrain(quick_data, tmp_path / "run", model, recipe, stream=io.StringIO())
+    _, state = read_checkpoint(list_checkpoints(tmp_path / "run")[-1][1])
+    tables = [f"embeddings/{table}" for table in ("word", "position")]
+    for table in tables:
+        assert np.any(state[f"weights/discriminator/{table}/delta"])
+    towers = convert(tmp_path / "run", tmp_path / "hf", tower="both")
+    (prefix,) = convert(tmp_path / "run", tmp_path / "tf1", "tf1", settings={"num_attention_heads": 4})
+    for source, generator in ((towers[0], towers[1]), (prefix, None)):
+        found = read_model(source, "discriminator").weights
+        for table in tables:
+            base = state[f"weights/generator/{table}/embeddings"]
+            expected = base + state[f"weights/discriminator/{table}/delta"]
+            np.testing.assert_array_equal(found[f"discriminator/{table}/embeddings"], expected)
+            np.testing.assert_array_equal(
+                read_model(generator or source, "generator").weights[f"generator/{table}/embeddings"], base
+            )
+    start = Start(prefix, slots=True)
+    weights, said, report = begun(quick_data, tmp_path / "again", model, tiny_recipe, start)
+    assert "starts anew" not in report and f"{len(weights)} of {len(weights)} weights are taken over" in said
+    for name, array in weights.items():
+        np.testing.assert_allclose(array, state[f"weights/{name}"], rtol=1e-6, atol=1e-8, err_msg=name)
+    apart = dataclasses.replace(tiny_model, embedding_sharing="none", generator={"embedding_size": 8})
+    begun(quick_data, tmp_path / "apart", apart, tiny_recipe, Start(tmp_path / "run"))
+    merged, ours = read_run(tmp_path / "apart").weights, read_run(tmp_path / "run").weights
+    assert merged.keys() == ours.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(merged[name], array, err_msg=name)
+
+
+def test_without_a_generator_disentangled_embeddings_begin_with_what_is_known(
+    quick_data, both, tiny_model, tiny_recipe, tmp_path
+):
+    model = dataclasses.replace(tiny_model, embedding_sharing="gdes")
+    recipe = dataclasses.replace(tiny_recipe, generator_steps=1)
+    weights, _, _ = begun(quick_data, tmp_path / "run", model, recipe, Start(both[0]))
+    known = read_model(both[0]).weights
+    for table in ("embeddings/word", "embeddings/position"):
+        np.testing.assert_array_equal(
+            weights[f"generator/{table}/embeddings"], known[f"discriminator/{table}/embeddings"]
+        )
+        assert np.abs(weights[f"discriminator/{table}/delta"]).max() < 1e-20
