@@ -36,7 +36,9 @@ def define_flags() -> None:
     flags.DEFINE_string("class", None, "transformers' class to take the model for, such as AlbertForMultipleChoice.")
     flags.DEFINE_string("task", None, "The task of a fine-tuned TF-V1 ELECTRA, to read or to write.")
     flags.DEFINE_string(
-        "config", None, "JSON file with what a TF-V1 checkpoint does not tell, such as attention heads."
+        "config",
+        None,
+        "JSON file with what a TF-V1 checkpoint does not tell, such as attention heads; for one tower under its name.",
     )
     flags.DEFINE_enum(
         "to",
@@ -105,6 +107,7 @@ _GOOGLES = {"down_scale_factor", "net_structure_type", "gap_size", "num_memory_b
 
 
 def _settings(path):
+    from electra_tf.conversion.names import TOWERS
     from electra_tf.models.config import EncoderConfig
 
     if path is None:
@@ -116,11 +119,13 @@ def _settings(path):
     if not isinstance(settings, dict):
         raise ConfigError("the configuration is no JSON object", where=path, expected="fields of a configuration")
     known = {f.name for f in dataclasses.fields(EncoderConfig)} | _GOOGLES
-    if unknown := settings.keys() - known:
+    of_towers = {tower: settings[tower] for tower in TOWERS if isinstance(settings.get(tower), dict)}
+    given = (settings.keys() - of_towers.keys()).union(*of_towers.values())
+    if unknown := given - known:
         raise ConfigError(
             f"there is no field {', '.join(sorted(unknown))}",
             where=path,
-            expected=f"fields among {', '.join(sorted(known))}",
+            expected=f"fields among {', '.join(sorted(known))}; those of one tower under its name",
         )
     return settings
 

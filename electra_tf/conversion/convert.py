@@ -10,7 +10,7 @@ from electra_tf.conversion.keras_file import write_keras
 from electra_tf.conversion.model_card import model_card
 from electra_tf.conversion.models import LoadedModel
 from electra_tf.conversion.names import MODEL_CLASSES, TOWERS
-from electra_tf.conversion.reading import as_tower, read_model
+from electra_tf.conversion.reading import as_tower, read_model, settings_of
 from electra_tf.conversion.run_directory import RUN
 from electra_tf.conversion.tf1 import check_epsilon, usual_heads
 from electra_tf.conversion.transformers_folder import FORMS, write_folder
@@ -138,12 +138,12 @@ def _whole_as_tf1(source, output, settings) -> Path | None:
                 where=source,
                 remedy="write each tower by itself, with --tower",
             )
-        _check_google_computes(settings, run.discriminator, run.generator)
+        _check_google_computes(settings, {tower: getattr(run, tower) for tower in TOWERS})
         return write_tf1(output, run.weights, run.slots_m, run.slots_v, run.step)
     if kind != "tf1":
         return None
     if is_albert(source):
-        found = read_albert(source, settings)
+        found = read_albert(source, settings_of(settings))
         weights = LoadedModel("AlbertForMaskedLM", found.config, found.weights, found.heads, found.num_labels)
         return write_albert(output, weights, found.slots_m, found.slots_v, found.step)
     checkpoint = read_tf1(source)
@@ -160,7 +160,7 @@ def _model_as_tf1(model, folder, task, settings) -> Path:
         raise ConfigError(f"task {task} for {model.name}", expected="a task only for an ELECTRA that was fine-tuned")
     if albert:
         return write_albert(folder, model)
-    _check_google_computes(settings, model.config)
+    _check_google_computes(settings, {model.tower: model.config})
     return write_tf1(folder, model.weights if _is_pretrained(model) else to_task(model, task))
 
 
@@ -168,9 +168,9 @@ def _is_pretrained(model):
     return not set(model.heads) - {"replaced_token", "masked_lm"}
 
 
-def _check_google_computes(settings, *configs):
+def _check_google_computes(settings, configs):
     """Raises `ConfigError` for what Google's ELECTRA code, given such tensors, would compute otherwise."""
-    for config in configs:
+    for tower, config in configs.items():
         if config.hidden_act not in ("gelu", "relu", "tanh"):
             raise ConfigError(
                 f"hidden_act is {config.hidden_act!r}",
@@ -178,13 +178,14 @@ def _check_google_computes(settings, *configs):
             )
         check_epsilon(config)
         usual = usual_heads(config.hidden_size)
-        if config.num_attention_heads != usual and "num_attention_heads" not in (settings or {}):
+        if config.num_attention_heads != usual and "num_attention_heads" not in settings_of(settings, tower):
             raise ConfigError(
                 f"the model has {config.num_attention_heads} attention heads of {config.hidden_size} units, and TF-V1 "
                 f"does not hold their number: Google's code, and this one, would take {usual}",
                 expected="one head for 64 units",
                 remedy=f'say that you will tell, with --config and a file of {{"num_attention_heads": '
-                f"{config.num_attention_heads}}}; the same file then reads it",
+                f'{config.num_attention_heads}}}, or {{"{tower or "discriminator"}": {{...}}}} for one tower; the same '
+                "file then reads it",
             )
 
 
@@ -205,7 +206,7 @@ def _join(source, generator, output, to, sharing, keep_tied, settings) -> Path:
                 where=source if head == "replaced_token" else generator,
                 expected="ElectraForPreTraining as the source and ElectraForMaskedLM as the generator",
             )
-    _check_google_computes(settings, *(model.config for model in models))
+    _check_google_computes(settings, {model.tower: model.config for model in models})
     weights = models[0].weights | models[1].weights
     if sharing == "all":
         weights = _shared(weights, generator)

@@ -36,7 +36,8 @@ def read_model(
     Args:
         path: a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a `.keras` file.
         tower: of a checkpoint with both, `discriminator` or `generator`; None: the discriminator if there is one.
-        settings: fields of its `EncoderConfig` that a TF-V1 checkpoint does not hold, see `read_tf1` and `read_albert`.
+        settings: fields of its `EncoderConfig` that a TF-V1 checkpoint does not hold, see `read_tf1` and `read_albert`;
+            those of one tower alone under its name.
         model_class: transformers' class to take it for, where its tensors do not tell, or to leave heads out.
         task: of a TF-V1 ELECTRA that was fine-tuned for several.
         keep_tied: see `from_torch`.
@@ -115,6 +116,12 @@ def as_tower(model: LoadedModel, tower: str, where=None) -> LoadedModel:
     )
 
 
+def settings_of(settings: Mapping | None, tower: str | None = None) -> dict:
+    """The fields that settings have for a tower: those of both, and those under its name."""
+    common = {name: value for name, value in (settings or {}).items() if name not in TOWERS}
+    return common | (settings or {}).get(tower, {})
+
+
 def holds_both_towers(path) -> bool:
     """Whether a checkpoint has a discriminator and its generator: a run, or a TF-V1 ELECTRA that was pre-trained so.
 
@@ -174,12 +181,12 @@ def _tf1(path, tower, settings, model_class, task):
     from electra_tf.conversion.tf1_tasks import fine_tuned
 
     if is_albert(path):
-        return read_albert(path, settings, model_class == "AlbertForMultipleChoice").model()
+        return read_albert(path, settings_of(settings), model_class == "AlbertForMultipleChoice").model()
     checkpoint = read_tf1(path)
     found = checkpoint.layout
     if settings:  # of the tower that is read
         here = tower or ("generator" if checkpoint.discriminator is None else "discriminator")
-        checkpoint = read_tf1(path, **{here: settings})
+        checkpoint = read_tf1(path, **{here: settings_of(settings, here)})
     if task is not None and not found.tasks:
         raise ConfigError(f"there is no task {task!r}", where=path, expected="none: it was not fine-tuned")
     if found.tasks:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_models import CONFIGS
 
 from electra_tf import convert
-from electra_tf.conversion import LoadedModel, pretrained, read_model, write_folder
+from electra_tf.conversion import LoadedModel, pretrained, read_model, recognise, write_folder
 from electra_tf.conversion.convert import verify
 from electra_tf.conversion.names import MODEL_CLASSES, model_tensors
 from electra_tf.conversion.tf1 import read_tf1
@@ -41,8 +41,11 @@ def made(name, config, seed=0):
 def through(source, to, folder, name):
     """The model after a conversion, as read from where it was written."""
     target = folder / f"{to}{'.keras' if to == 'keras' else ''}"
-    heads = {"num_attention_heads": read_model(source, model_class=name).config.num_attention_heads}
-    (path,) = convert(source, target, to, task="mine", model_class=name, settings=heads if to == "tf1" else None)
+    model = read_model(source, model_class=name)
+    heads = {"num_attention_heads": model.config.num_attention_heads}
+    fine_tuned = name.startswith("Electra") and model.heads and not {"replaced_token", "masked_lm"} & set(model.heads)
+    task = "mine" if fine_tuned and "tf1" in (to, recognise(source)) else None
+    (path,) = convert(source, target, to, task=task, model_class=name, settings=heads if to == "tf1" else None)
     return path
 
 
@@ -222,6 +225,22 @@ def test_a_number_of_heads_that_tf1_does_not_tell_must_be_said(tmp_path):
     settings = {"num_attention_heads": 2}
     (prefix,) = convert(tmp_path / "hf", tmp_path / "tf1", "tf1", settings=settings)
     assert read_model(prefix, settings=settings).config.num_attention_heads == 2
+
+
+def test_each_tower_may_have_heads_of_its_own(tmp_path, make_weights):
+    """The configuration tells those of one tower under its name, when both are written and when they are read."""
+    heads = {"discriminator": {"num_attention_heads": 2}, "generator": {"num_attention_heads": 3}}
+    configs = {tower: CONFIGS["electra"].replace(**fields) for tower, fields in heads.items()}
+    weights = make_weights(*configs.values(), "all")
+    for tower, config in configs.items():
+        ours = {name.replace("discriminator/embeddings", f"{tower}/embeddings"): a for name, a in weights.items()}
+        write_folder(tmp_path / tower, pretrained(tower, config, ours))
+    arguments = (tmp_path / "discriminator", tmp_path / "tf1", "tf1")
+    with pytest.raises(ConfigError, match="3 attention heads"):
+        convert(*arguments, generator=tmp_path / "generator", settings={"discriminator": heads["discriminator"]})
+    (prefix,) = convert(*arguments, generator=tmp_path / "generator", settings=heads)
+    for path in convert(prefix, tmp_path / "again", tower="both", settings=heads):
+        assert read_model(path).config.num_attention_heads == heads[path.name]["num_attention_heads"]
 
 
 def test_the_encoder_alone_of_what_transformers_cannot_hold(shared, tmp_path):
