@@ -17,9 +17,10 @@ from conversion_parity import networks, random_model
 
 from electra_tf import convert
 from electra_tf.conversion import read_model, write_folder
-from electra_tf.conversion.names import MODEL_CLASSES
-from electra_tf.conversion.tf1 import read_tf1
+from electra_tf.conversion.names import MODEL_CLASSES, TOWERS
+from electra_tf.conversion.tf1 import is_weight, read_tf1
 from electra_tf.conversion.tf1_albert import is_albert
+from electra_tf.conversion.tf1_tasks import tasks_of
 from electra_tf.errors import ElectraTFError
 
 FORMATS = ("safetensors", "bin", "h5", "keras", "tf1")
@@ -41,7 +42,7 @@ class Table:
         yield from (f"## {self.title}", "", f"| | {' | '.join(self.columns)} |", "|---" * (len(self.columns) + 1) + "|")
         yield from (f"| {' | '.join(row)} |" for row in self.rows)
         yield ""
-        yield from (f"- ({letter}) {words}" for words, letter in self.notes.items())
+        yield from (f"- ({letter}) {' '.join(words.split())}" for words, letter in self.notes.items())
         yield ""
 
 
@@ -107,14 +108,12 @@ def modes(golden):
         if path.name not in ("final.ckpt.index", "model.ckpt.index", "v1.ckpt.index", "v2.ckpt.index"):
             continue
         path = path.with_suffix("")
-        towers = (None,) if is_albert(path) else read_tf1(path).layout.towers
-        for tower in towers:
-            tower = tower if tower in (None, "discriminator", "generator") else "generator"
+        checkpoint = None if is_albert(path) else read_tf1(path)
+        alone = checkpoint is None or checkpoint.layout.tasks
+        for tower in (None,) if alone else [t for t in TOWERS if getattr(checkpoint, t) is not None]:
             row = [outcome_of_mode(path, tower, to) for to in FORMATS]
-            cells = [str(path.relative_to(golden)), tower or "", *map(table.cell, row)]
-            if cells not in table.rows:
-                table.rows.append(cells)
-                print(*cells, file=sys.stderr, flush=True)
+            table.rows.append([str(path.relative_to(golden)), tower or "", *map(table.cell, row)])
+            print(*table.rows[-1], file=sys.stderr, flush=True)
     return table
 
 
@@ -124,8 +123,13 @@ def outcome_of_mode(path, tower, to):
             if to == "tf1":
                 (written,) = convert(path, Path(folder) / "out", to)
                 return SAME if same(raw(written), raw(path)) else "DIFFERENT"
-            source = read_model(path, tower)
             (written,) = convert(path, place(Path(folder), "out", to), to, tower=tower)
+            source = read_model(path, tower)
+            if "sequence_classifier" in source.heads and source.config.model_type == "electra":
+                # transformers' head has two layers, which hold the one: it is found again on the way back.
+                (back,) = convert(written, Path(folder) / "back", "tf1", task=tasks_of(read_tf1(path).weights)[0])
+                expected = {name: array for name, array in raw(path).items() if is_weight(name)}
+                return SAME if same({n: a for n, a in raw(back).items() if is_weight(n)}, expected) else "DIFFERENT"
             return SAME if same(read_model(written).weights, source.weights) else "DIFFERENT"
         except ElectraTFError as error:
             return error

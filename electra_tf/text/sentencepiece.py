@@ -104,14 +104,15 @@ class SentencePieceTokenizer(Tokenizer):
         settings = settings or SentencePieceSettings()
         if settings.tokenization not in TOKENIZATIONS:
             raise ConfigError(f"there is no tokenization {settings.tokenization!r}", expected=", ".join(TOKENIZATIONS))
-        if fast is not None and (settings.tokenization != "transformers_fast" or _settings_of(fast) != settings):
+        held = None if fast is None else _settings_of(fast)
+        if held != settings:
             fast = None  # it does otherwise
         if fast is None and model is None:
             raise ConfigError(
                 f"{settings} needs SentencePiece's model",
                 where=source,
-                expected=f"{MODEL}: {FAST} alone holds one tokenization",
-                remedy=f"copy {MODEL} beside it, or take {_settings_of(fast) if fast else 'its own settings'}",
+                expected=f"{MODEL}; {FAST} alone holds {held}",
+                remedy=f"copy {MODEL} beside it, or take those settings",
             )
         self.model, self._proto = model, None if model is None else _parse(model, source)
         if fast is None and settings.tokenization == "transformers_fast":
@@ -122,6 +123,13 @@ class SentencePieceTokenizer(Tokenizer):
         else:
             _rust(fast, source)  # raises for a damaged one
             vocabulary = [piece for piece, _ in fast["model"]["vocab"]]
+            outside = {token["content"] for token in fast.get("added_tokens", [])} - set(vocabulary)
+            if outside:
+                raise InputError(
+                    f"tokens were added beside the vocabulary: {', '.join(sorted(outside))}",
+                    where=source,
+                    expected="all tokens in the vocabulary",
+                )
         super().__init__(vocabulary, settings, source)
 
     @classmethod

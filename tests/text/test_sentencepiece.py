@@ -244,6 +244,10 @@ def test_bad_input(spiece_folder, tmp_path):
         Tokenizer.from_pretrained(spiece_folder, tokenization="fast")
     with pytest.raises(ConfigError, match="there is no setting 'split_cjk'"):
         Tokenizer.from_pretrained(spiece_folder, split_cjk=False)
+    tokenizer = SentencePieceTokenizer(content, SentencePieceSettings("transformers_fast"))
+    added = [*tokenizer.fast["added_tokens"], tokenizer.fast["added_tokens"][0] | {"id": 3000, "content": "[LAW]"}]
+    with pytest.raises(InputError, match=r"added beside the vocabulary: \[LAW\]"):
+        SentencePieceTokenizer(None, tokenizer.settings, fast=tokenizer.fast | {"added_tokens": added})
     (tmp_path / "json").mkdir()
     (tmp_path / "json/tokenizer.json").write_text('{"model": {"type": "Unigram", "vocab": 3}}')
     with pytest.raises(InputError, match=r"tokenizer\.json"):
