@@ -72,6 +72,25 @@ def test_an_albert_goes_out_with_its_sentencepiece(tokenization, spiece_folder, 
     assert Tokenizer.from_pretrained(back).fingerprint == Tokenizer.from_pretrained(folder).fingerprint
 
 
+def test_an_alectra_opens_as_a_classifier_with_berts_tokenizer(make_weights, tmp_path):
+    """As ALECTRA was published: a discriminator of ALBERT's kind with WordPiece; all of its encoder is taken."""
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    config, tokenizer = CONFIGS["albert"].replace(vocab_size=len(WORDS)), WordPieceTokenizer(WORDS)
+    write_folder(tmp_path / "hf", pretrained("discriminator", config, make_weights(config, config)), tokenizer)
+    classifier, report = transformers.AlbertForSequenceClassification.from_pretrained(
+        tmp_path / "hf", output_loading_info=True
+    )
+    assert not [name for name in report["missing_keys"] if not name.startswith(("classifier", "albert.pooler"))]
+    theirs = transformers.BertTokenizer.from_pretrained(tmp_path / "hf")
+    assert theirs(SENTENCE)["input_ids"] == tokenizer.encode(SENTENCE, special_tokens_in_text=True).ids
+    inputs = theirs(SENTENCE, return_tensors="pt")
+    with torch.no_grad():
+        hidden = classifier.eval().albert(**inputs).last_hidden_state.numpy()
+    ours = Encoder.from_pretrained(tmp_path / "hf")(inputs["input_ids"].numpy().astype("int32"))
+    np.testing.assert_allclose(hidden, np.asarray(ours), atol=1e-5)
+
+
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 @pytest.mark.parametrize("name", ["electra", "albert_with_groups"])
 def test_an_encoder_on_another_backend_computes_the_same(backend, name, make_weights, tmp_path):
