@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from math import isfinite
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def run(values) -> int:
         dtype=values.dtype,
         shard_bytes=values.shard_gigabytes and int(values.shard_gigabytes * 1e9),
         sharing=values.sharing,
+        say=lambda text: print(f"note: {text}", file=sys.stderr),
         **reading,
     )
     for path in written:
@@ -151,7 +153,7 @@ def _verified(values, written, reading) -> bool:
         within = found["difference"] <= tolerance * max(1.0, found["largest"])
         good &= within
         print(
-            f"verified by {found['engine']}: {path} differs by at most {found['difference']:.2e}, where the largest "
-            f"output is {found['largest']:.3g}{'' if within else ', which is too much'}"
+            f"verified by {found['engine']}, as {found['model']}: {path} differs by at most {found['difference']:.2e}, "
+            f"where the largest output is {found['largest']:.3g}{'' if within else ', which is too much'}"
         )
     return good

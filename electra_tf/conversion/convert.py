@@ -1,6 +1,8 @@
 """From any format to any other: `electra-tf convert` as a function."""
 
-from collections.abc import Mapping
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,9 @@ from electra_tf.conversion.keras_file import write_keras
 from electra_tf.conversion.model_card import model_card
 from electra_tf.conversion.models import LoadedModel
 from electra_tf.conversion.names import MODEL_CLASSES, TOWERS
-from electra_tf.conversion.reading import as_tower, read_model, settings_of
-from electra_tf.conversion.run_directory import RUN
+from electra_tf.conversion.reading import as_tower, read_model, settings_of, tokenizer_beside
 from electra_tf.conversion.tf1 import check_epsilon, usual_heads
-from electra_tf.conversion.transformers_folder import FORMS, write_folder
+from electra_tf.conversion.transformers_folder import CARD, CONFIG, FORMS, folder_tensors, write_folder
 from electra_tf.errors import CheckpointError, ConfigError
 
 TARGETS = (*FORMS, "keras", "tf1")
@@ -36,6 +37,7 @@ def convert(
     shard_bytes: int | None = None,
     keep_tied: str | None = None,
     sharing: str = "all",
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Writes a checkpoint in another format; every output appears whole or not at all.
 
@@ -53,6 +55,7 @@ def convert(
         vocab_size: rows of the vocabulary that stay, where it was padded.
         dtype, shard_bytes: see `write_folder`; the latter by default 5 GB.
         sharing: of the embeddings of two sources: `all`, which must then be equal, or `none`.
+        say: is given a sentence for each thing of the source that the target does not get.
 
     Returns: what was written: folders, files, or the prefix of a TF-V1 checkpoint.
 
@@ -68,12 +71,12 @@ def convert(
     if shard_bytes is not None and to != "safetensors":
         raise ConfigError(f"shard_bytes {shard_bytes:,} for {to}", expected="safetensors: other files are one")
     kind = recognise(source)
-    if keep_tied is not None and kind != "transformers_folder":
+    if keep_tied is not None and recognise(generator or source) != "transformers_folder":
         raise ConfigError(f"keep_tied {keep_tied}", where=source, expected="none: the format holds no tied copies")
     if task is not None and "tf1" not in (to, kind):
         raise ConfigError(f"task {task}", where=source, expected="one only for TF-V1, which names the tasks of heads")
-    if settings and "tf1" not in (to, kind):
-        raise ConfigError("a configuration is given", where=source, expected="one only for TF-V1, which holds none")
+    if settings and to != "tf1" and not _lacks_configuration(source):
+        raise ConfigError("a configuration is given", where=source, expected="one only where there is none")
     if generator is not None:
         for name, value in {"tower": tower, "class": model_class, "task": task, "vocab_size": vocab_size}.items():
             if value is not None:
@@ -81,7 +84,8 @@ def convert(
         return [_join(source, generator, output, to, sharing, keep_tied, settings)]
     if sharing != "all":
         raise ConfigError(f"sharing is {sharing!r}, and there is one source", expected="a generator to join it with")
-    reading = {"settings": settings, "model_class": model_class, "task": task, "keep_tied": keep_tied}
+    own = settings if _lacks_configuration(source) else None
+    reading = {"settings": own, "model_class": model_class, "task": task, "keep_tied": keep_tied}
     if to == "tf1" and tower in (None, "both") and model_class is None and task is None:
         if vocab_size is not None and kind in ("run_directory", "tf1"):
             raise ConfigError(
@@ -89,7 +93,7 @@ def convert(
                 where=source,
                 expected="one tower, whose vocabulary is cut: --tower",
             )
-        whole = _whole_as_tf1(source, output, settings)
+        whole = _whole_as_tf1(source, output, settings, say)
         if whole is not None:
             return [whole]
     models = {}  # all are read before the first is written
@@ -99,15 +103,49 @@ def convert(
         model = model if vocab_size is None else model.with_vocabulary(vocab_size)
         place = Path(output) if tower != "both" else Path(output) / (f"{name}.keras" if to == "keras" else name)
         models[place] = model
+        _tell(model, kind, to, say)
+        if to in FORMS:  # raises before anything is written
+            folder_tensors(model, to, dtype)
     if to == "keras":
         return [write_keras(place, model) for place, model in models.items()]
     if to == "tf1":
         return [_model_as_tf1(model, place, task, settings) for place, model in models.items()]
     for place, model in models.items():
-        card = model_card(source, model.tower) if (Path(source) / RUN).is_file() else None
+        card = _card(source, kind, model.tower)
         tokenizer = _tokenizer(vocab or model.tokenizer, tokenization)
         write_folder(place, model, tokenizer, card, form=to, dtype=dtype, shard_bytes=shard_bytes or 5_000_000_000)
     return list(models)
+
+
+def _lacks_configuration(source) -> bool:
+    """Whether something of a model's configuration is not in the checkpoint."""
+    kind = recognise(source)
+    return kind == "tf1" or (kind == "transformers_folder" and not (Path(source) / CONFIG).is_file())
+
+
+def _tell(model, kind, to, say):
+    """Says what of a model stays behind."""
+    if model.left_out:
+        say(f"left out: {', '.join(model.left_out)}, which {model.name} has not")
+    if to in FORMS:
+        return
+    if model.tokenizer is not None:
+        say(f"the tokenizer stays behind, since {to} holds none: {model.tokenizer}")
+    names = (model.fields.get("id2label") or {}).values() if model.is_labelled else ()
+    if any(not str(name).startswith("LABEL_") for name in names):
+        say(f"the names of the labels stay behind, since {to} holds none: {', '.join(map(str, names))}")
+    if to == "tf1" and kind in ("tf1", "run_directory"):
+        say("Adam's moments and the step stay behind: they go with a whole checkpoint only")
+    if to == "tf1" and model.config.model_type == "albert" and "pooler" not in model.heads:
+        say("there is no pooler, which Google's code makes always: it will start one anew")
+
+
+def _card(source, kind, tower):
+    """The model card of a run; or the one that was beside the model."""
+    if kind == "run_directory":
+        return model_card(source, tower)
+    card = Path(source) / CARD
+    return card.read_text("utf-8") if kind == "transformers_folder" and card.is_file() else None
 
 
 def _tokenizer(path, tokenization):
@@ -123,7 +161,7 @@ def _tokenizer(path, tokenization):
     return Tokenizer.from_pretrained(path, tokenization=tokenization)
 
 
-def _whole_as_tf1(source, output, settings) -> Path | None:
+def _whole_as_tf1(source, output, settings, say) -> Path | None:
     """A run or a TF-V1 checkpoint with all that is in it; None for a source of one model."""
     from electra_tf.conversion.run_directory import read_run
     from electra_tf.conversion.tf1 import read_tf1, write_tf1
@@ -139,14 +177,17 @@ def _whole_as_tf1(source, output, settings) -> Path | None:
                 remedy="write each tower by itself, with --tower",
             )
         _check_google_computes(settings, {tower: getattr(run, tower) for tower in TOWERS})
+        say(f"the tokenizer stays behind, since tf1 holds none: {run.tokenizer}")
         return write_tf1(output, run.weights, run.slots_m, run.slots_v, run.step)
     if kind != "tf1":
         return None
+    if tokenizer := tokenizer_beside(Path(source)):
+        say(f"the tokenizer stays behind, since tf1 holds none: {tokenizer}")
     if is_albert(source):
         found = read_albert(source, settings_of(settings))
         weights = LoadedModel("AlbertForMaskedLM", found.config, found.weights, found.heads, found.num_labels)
         return write_albert(output, weights, found.slots_m, found.slots_v, found.step)
-    checkpoint = read_tf1(source)
+    checkpoint = read_tf1(source, **{tower: settings_of(settings, tower) for tower in TOWERS})
     return write_tf1(output, checkpoint.weights, checkpoint.slots_m, checkpoint.slots_v, checkpoint.step)
 
 
@@ -171,21 +212,28 @@ def _is_pretrained(model):
 def _check_google_computes(settings, configs):
     """Raises `ConfigError` for what Google's ELECTRA code, given such tensors, would compute otherwise."""
     for tower, config in configs.items():
+        given, own = settings_of(settings, tower), dataclasses.asdict(config)
+        wrong = [f"{n} is {v!r}, the model's {own.get(n)!r}" for n, v in given.items() if own.get(n) != v]
+        if wrong:
+            raise ConfigError(
+                f"the configuration contradicts the {tower}: " + "; ".join(wrong),
+                expected="the model's own, or none",
+            )
         if config.hidden_act not in ("gelu", "relu", "tanh"):
             raise ConfigError(
                 f"hidden_act is {config.hidden_act!r}",
                 expected="gelu, relu or tanh, which Google's ELECTRA can compute",
             )
         check_epsilon(config)
-        usual = usual_heads(config.hidden_size)
-        if config.num_attention_heads != usual and "num_attention_heads" not in settings_of(settings, tower):
+        usual = {"num_attention_heads": usual_heads(config.hidden_size), "hidden_act": "gelu"}
+        untold = {n: own[n] for n, value in usual.items() if own[n] not in (value, given.get(n))}
+        if untold:
             raise ConfigError(
-                f"the model has {config.num_attention_heads} attention heads of {config.hidden_size} units, and TF-V1 "
-                f"does not hold their number: Google's code, and this one, would take {usual}",
-                expected="one head for 64 units",
-                remedy=f'say that you will tell, with --config and a file of {{"num_attention_heads": '
-                f'{config.num_attention_heads}}}, or {{"{tower or "discriminator"}": {{...}}}} for one tower; the same '
-                "file then reads it",
+                f"TF-V1 does not hold {' and '.join(f'{n} of {v!r}' for n, v in untold.items())}: Google's code, and "
+                f"this one, would take {', '.join(repr(usual[n]) for n in untold)} for {config.hidden_size} units",
+                expected="one head for 64 units, and gelu",
+                remedy=f"say that you will tell, with --config and a file of {json.dumps(untold)}, or "
+                f"{json.dumps({tower: untold})} for one tower; the same file then reads it",
             )
 
 
@@ -242,17 +290,17 @@ def verify(source, target, tower: str | None = None, **reading) -> dict:
     Args:
         source, tower: as in `convert`. target: what it returned. reading: further arguments of `read_model`.
 
-    Returns: `difference`, the largest between outputs at real tokens, `largest`, the largest of them, and `engine`,
-    what ran the target.
+    Returns: `difference`, the largest between outputs at real tokens, `largest`, the largest of them, `engine`,
+    what ran the target, and `model`, the class that was run.
     """
-    model = read_model(source, tower, **reading)
-    settings = {"num_attention_heads": model.config.num_attention_heads, "hidden_act": model.config.hidden_act}
+    own = reading.get("settings") if _lacks_configuration(source) else None
+    model = read_model(source, tower, **reading | {"settings": own})
     is_electra = recognise(target) == "tf1" and model.config.model_type == "electra"
     several = tower if recognise(target) == "tf1" else None
     again = read_model(
         target,
         several,
-        settings if is_electra else None,
+        reading.get("settings") if is_electra else None,
         model_class=reading.get("model_class"),
         task=reading.get("task"),
     )
@@ -270,7 +318,7 @@ def verify(source, target, tower: str | None = None, **reading) -> dict:
         apart = float(np.abs(mine[..., :width] - other[..., :width]).max())
         difference = max(difference, apart if np.isfinite(apart) else np.inf)
         largest = max(largest, float(np.abs(mine).max()))
-    return {"difference": difference, "largest": largest, "engine": engine}
+    return {"difference": difference, "largest": largest, "engine": engine, "model": model.name}
 
 
 def _inputs(vocabulary, positions):

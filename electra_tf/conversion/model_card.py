@@ -17,6 +17,14 @@ def model_card(model_dir, tower: str) -> str:
     holder = class_with(config["model_type"], PRETRAINING_HEADS[tower])
     metrics = {name: value for name, value in evaluation.items() if name not in ("step", "kind", "wall")}
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items())
+    heads = {"num_attention_heads": config["num_attention_heads"]}
+    told = heads["num_attention_heads"] == max(1, config["hidden_size"] // 64)
+    to_tf1 = "electra-tf convert --input FOLDER --to tf1 --output TF1"
+    to_tf1 += "" if told else f" --config heads.json, with `{json.dumps(heads)}` in that file"
+    data = run["data"]
+    text = "of unknown size"
+    if data.get("tokens"):
+        text = f"{data['tokens']:,} tokens in {data['examples']:,} examples of {data['length']}"
     origin = "from other checkpoints' weights" if run.get("start") else "from scratch"
     return f"""---
 library_name: transformers
@@ -34,11 +42,12 @@ Pre-trained {origin} by replaced-token detection with `electra_tf`.
 | embedding size, vocabulary | {config["embedding_size"]}, {config["vocab_size"]} |
 | steps | {recipe["steps"]:,}, the last evaluation at step {evaluation.get("step", 0):,} |
 | batch | {recipe["batch_size"]} rows |
+| optimizer | AdamW, betas {recipe["beta_1"]} and {recipe["beta_2"]}, weight decay {recipe["weight_decay"]} |
 | peak learning rate | {recipe["learning_rate"]} |
 | schedule | {recipe["schedule"]}, {recipe["warmup_steps"]} warm-up steps |
 | masked | {run["model"]["mask_prob"]:.0%} of the tokens |
 | seed | {recipe["seed"]} |
-| data | identity {run["data"]["identity"][:16]} |
+| training data | {text}, identity {data["identity"][:16]} |
 
 On held-out text, under fixed masks and samples (losses in nats):
 
@@ -61,5 +70,5 @@ from electra_tf import Encoder
 encoder = Encoder.from_pretrained("FOLDER", tower="{tower}")  # a Keras model
 ```
 
-As a TF-V1 checkpoint: `electra-tf convert --input FOLDER --to tf1 --output TF1`.
+As a TF-V1 checkpoint, for Google's code: `{to_tf1}`.
 """

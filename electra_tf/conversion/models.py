@@ -46,6 +46,7 @@ class LoadedModel:
         num_labels: of its classifier, where it has one.
         tokenizer: where its tokenizer is, or None.
         fields: the content of `config.json`, where there was one.
+        left_out: heads of the checkpoint that the class has not.
     """
 
     name: str
@@ -55,6 +56,7 @@ class LoadedModel:
     num_labels: int = 2
     tokenizer: Path | None = None
     fields: dict = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def tower(self) -> str:
@@ -86,7 +88,8 @@ class LoadedModel:
                 f"the checkpoint cannot be a {name}: its heads are {', '.join(self.heads) or 'none'}",
                 expected=f"one of {', '.join(have)}",
             )
-        model = dataclasses.replace(self, name=name, heads=wanted.heads)
+        left_out = (*self.left_out, *(head for head in self.heads if head not in wanted.heads))
+        model = dataclasses.replace(self, name=name, heads=wanted.heads, left_out=left_out)
         renamed = {
             f"{wanted.tower}/" + n.removeprefix(f"{self.tower}/") if n.startswith(f"{self.tower}/") else n: array
             for n, array in self.weights.items()

@@ -85,7 +85,7 @@ def write_bin(path, tensors: Mapping[str, np.ndarray]) -> None:
     try:
         torch.save(content, path)
     except RuntimeError as error:  # what PyTorch makes of a full disk
-        raise OSError(errno.ENOSPC, str(error).splitlines()[0]) from error
+        raise OSError(errno.ENOSPC, "PyTorch could not write it, for which it gives no reason") from error
 
 
 def _to_torch(torch, array):

@@ -81,9 +81,9 @@ def _read(kind, path, tower, settings, model_class, task, keep_tied) -> LoadedMo
     if kind == "run_directory":
         model = _run_directory(path, tower)
     elif kind == "transformers_folder":
-        model = read_folder(path, keep_tied, model_class)
+        model = read_folder(path, keep_tied, model_class, settings_of(settings, tower))
     elif kind == "tf1":
-        model = replace(_tf1(path, tower, settings, model_class, task), tokenizer=_tokenizer_beside(path))
+        model = replace(_tf1(path, tower, settings, model_class, task), tokenizer=tokenizer_beside(path))
     elif kind == "keras":
         model = read_keras(path)
     else:
@@ -113,6 +113,7 @@ def as_tower(model: LoadedModel, tower: str, where=None) -> LoadedModel:
         f"the model has no pre-training head, only {', '.join(model.heads) or 'its encoder'}",
         where=where,
         expected="ElectraForPreTraining, ElectraForMaskedLM or AlbertForMaskedLM",
+        remedy="name no tower: a fine-tuned model is taken as it is, and its encoder alone as ElectraModel",
     )
 
 
@@ -139,19 +140,27 @@ def holds_both_towers(path) -> bool:
     return all(found.fields(tower) is not None for tower in TOWERS)
 
 
-def load_encoder(path, tower: str | None = None, **kwargs) -> "Encoder":
+def load_encoder(
+    path,
+    tower: str | None = None,
+    settings: Mapping | None = None,
+    *,
+    model_class: str | None = None,
+    task: str | None = None,
+    **kwargs,
+) -> "Encoder":
     """The encoder of a checkpoint, without its head, as a Keras model.
 
     Args:
-        path, tower: as in `read_model`; the model may be of any class.
+        path, tower, settings, model_class, task: as in `read_model`; the model may be of any class.
         kwargs: Keras' (name, dtype).
 
     Raises: as `read_model`.
     """
-    return read_model(path, tower).build_encoder(**kwargs)
+    return read_model(path, tower, settings, model_class=model_class, task=task).build_encoder(**kwargs)
 
 
-def _tokenizer_beside(path) -> Path | None:
+def tokenizer_beside(path: Path) -> Path | None:
     """The vocabulary that is published in one folder with a TF-V1 checkpoint: vocab.txt, or SentencePiece's model."""
     folder = path if path.is_dir() else path.parent
     if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):

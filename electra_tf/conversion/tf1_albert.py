@@ -79,7 +79,8 @@ class AlbertCheckpoint:
         heads = MODEL_CLASSES[name].heads
         if {*self.heads} - {*heads, "pooler"}:  # what no class of transformers has
             heads = self.heads
-        found = dataclasses.replace(found, heads=heads)
+        left_out = tuple(head for head in self.heads if head not in heads)
+        found = dataclasses.replace(found, heads=heads, left_out=left_out)
         found = found if found.is_labelled else dataclasses.replace(found, num_labels=2)
         return dataclasses.replace(found, weights={t.ours: weights[t.ours] for t in found.table() if t.ours in weights})
 
@@ -147,11 +148,18 @@ def write_albert(folder, model: LoadedModel, slots_m=None, slots_v=None, step: i
     """
     check_groups(model.config, "tf1")
     check_epsilon(model.config)
-    names = {ours: google for google, ours in _ACTIVATIONS.items()} | {n: n for n in ("relu", "tanh")}
+    names = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu", "tanh": "tanh"}
     if model.config.hidden_act not in names:
         raise ConfigError(
             f"hidden_act is {model.config.hidden_act!r}",
             expected=f"one of {', '.join(names)}: Google's ALBERT computes its gelu as the tanh form",
+            remedy="if the model is Google's, whose config.json once said gelu by mistake, write gelu_new there",
+        )
+    if homeless := [head for head in model.heads if head not in _HEADS.values() and head != "multiple_choice"]:
+        raise CheckpointError(
+            f"TF-V1 ALBERT has no place for the head of {model.name}: {', '.join(homeless)}",
+            expected="a head that Google's code has",
+            remedy="convert to another format, or the encoder alone with --class=AlbertModel",
         )
     config = model.config.to_dict() | {"hidden_act": names[model.config.hidden_act]}
     config = {name: config[name] for name in _CONFIG_FIELDS}

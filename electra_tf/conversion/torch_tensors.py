@@ -9,7 +9,7 @@ import numpy as np
 
 from electra_tf.conversion.models import LoadedModel
 from electra_tf.conversion.names import ARCHITECTURES, MODEL_CLASSES
-from electra_tf.conversion.translation import translate
+from electra_tf.conversion.translation import derive_fields, translate
 from electra_tf.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNor
 
 # Of the head for replaced tokens, which stands beside an AlbertModel of ours.
 _HEAD_ROOTS = ("discriminator_predictions.",)
+# Of every head, beside the base model.
+_ROOTS = ("discriminator_predictions.", "generator_predictions.", "generator_lm_head.", "classifier.", "qa_outputs.")
+_ROOTS += ("sequence_summary.", "predictions.", "sop_classifier.")
 
 
 def to_torch(model: "LoadedModel") -> dict[str, np.ndarray]:
@@ -80,6 +83,14 @@ def from_torch(
     if model.is_labelled:
         biases = (tensors[n] for n in ("classifier.out_proj.bias", "classifier.bias") if n in tensors)
         model = dataclasses.replace(model, num_labels=next((len(bias) for bias in biases), 2))
+        said = len(fields["id2label"]) if fields.get("id2label") else fields.get("num_labels", model.num_labels)
+        if said != model.num_labels:
+            raise CheckpointError(
+                f"the configuration has {said} labels, the head {model.num_labels}",
+                where=where,
+                expected="a configuration of this model",
+                remedy="correct id2label in config.json",
+            )
     tensors = _essential(tensors, config, where, keep_tied)
     return dataclasses.replace(model, weights=translate(tensors, model.table(), "torch", "ours", where))
 
@@ -116,7 +127,7 @@ def _essential(tensors, config, where, keep_tied=None):
         if repeated in left:
             if keep_tied is None:
                 _check_equal(left, repeated, left.setdefault(name, left[repeated]), name, where)
-            elif keep_tied == "head":
+            elif keep_tied == "head" or name not in left:
                 left[name] = left[repeated]
             del left[repeated]
     for name, identity in _identity_projection(config).items():
@@ -125,6 +136,57 @@ def _essential(tensors, config, where, keep_tied=None):
         _check_equal(left, name, identity, "the identity, though embeddings are as wide as the encoder", where)
         del left[name]
     return left
+
+
+def derive_config(shapes: Mapping[str, tuple[int, ...]], settings: Mapping, where=None) -> dict:
+    """What `config.json` would say, told from the shapes of the tensors.
+
+    Args:
+        shapes: by PyTorch's names. settings: what tensors do not tell: an ALBERT's `num_hidden_layers` and
+            `num_attention_heads`; of an ELECTRA the latter, where it is not one for 64 units.
+
+    Raises: `CheckpointError` where sizes cannot be told, are contradicted by the settings, or are missing from them.
+    """
+    albert = any("albert_layer_groups" in name for name in shapes)
+    kind = "albert" if albert else "electra"
+    own = (f"{kind}.", *_ROOTS)
+    shapes = {_current_name(n): shape for n, shape in shapes.items()}
+    shapes = {n if n.startswith(own) else f"{kind}.{n}": shape for n, shape in shapes.items()}
+    if albert:
+        found = _albert_sizes(shapes, where)
+        missing = [name for name in ("num_hidden_layers", "num_attention_heads") if name not in settings]
+        if missing:
+            raise CheckpointError(
+                f"there is no configuration, and tensors do not tell {' and '.join(missing)}",
+                where=where,
+                expected="config.json beside the weights",
+                remedy='copy it there, or say it with --config and a file of {"num_hidden_layers": 12, ...}',
+            )
+    else:
+        # PyTorch's kernels are turned; its tables are not.
+        turned = {n: s if n.endswith("embeddings.weight") else s[::-1] for n, s in shapes.items()}
+        found = derive_fields(turned, "discriminator", "torch", None, where, ())
+        settings = {"num_attention_heads": max(1, found["hidden_size"] // 64), **settings}
+    wrong = [f"{n} is {settings[n]}, the tensors say {v}" for n, v in found.items() if settings.get(n, v) != v]
+    if wrong:
+        raise CheckpointError("the configuration contradicts the tensors: " + "; ".join(wrong), where=where)
+    return {"model_type": kind} | found | dict(settings)
+
+
+def _albert_sizes(shapes, where):
+    group = "albert.encoder.albert_layer_groups."
+    places = [re.match(re.escape(group) + r"(\d+)\.albert_layers\.(\d+)\.", name) for name in shapes]
+    groups, inner = (max(numbers) + 1 for numbers in zip(*[map(int, p.groups()) for p in places if p], strict=True))
+    telling = {
+        ("vocab_size", "embedding_size"): "albert.embeddings.word_embeddings.weight",
+        ("max_position_embeddings",): "albert.embeddings.position_embeddings.weight",
+        ("type_vocab_size",): "albert.embeddings.token_type_embeddings.weight",
+        ("intermediate_size", "hidden_size"): f"{group}0.albert_layers.0.ffn.weight",
+    }
+    if missing := [name for name in telling.values() if len(shapes.get(name, ())) != 2]:
+        raise CheckpointError(f"{missing[0]} is missing", where=where, expected="an ALBERT with its encoder")
+    sizes = {n: size for names, tensor in telling.items() for n, size in zip(names, shapes[tensor], strict=False)}
+    return {**sizes, "num_hidden_groups": groups, "inner_group_num": inner}
 
 
 def heads_of(names: Iterable[str], name: str) -> tuple[str, ...]:

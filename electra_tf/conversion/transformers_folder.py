@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from electra_tf.conversion.names import ARCHITECTURES, MODEL_CLASSES
 from electra_tf.conversion.output import whole_folder, write_text
 from electra_tf.conversion.pytorch_bin import read_bin, read_bin_shapes, write_bin
 from electra_tf.conversion.safetensors import numpy_type, read_header, read_tensors, write_tensors
-from electra_tf.conversion.torch_tensors import from_torch, to_torch
+from electra_tf.conversion.torch_tensors import derive_config, from_torch, to_torch
 from electra_tf.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def write_folder(
     if tokenizer is not None:
         config, tokenizer = _fit_tokenizer(model.config, tokenizer)
         model = dataclasses.replace(model, config=config)
-    tensors = _cast(to_torch(model), form, dtype)
+    tensors = folder_tensors(model, form, dtype)
     megabytes = sum(array.nbytes for array in tensors.values()) / 1e6
     with whole_folder(folder, _is_ours, megabytes) as aside:
         if form == "bin":
@@ -76,7 +77,9 @@ def write_folder(
             tokenizer.save(aside, max_length=model.config.max_position_embeddings)
 
 
-def _cast(tensors, form, dtype):
+def folder_tensors(model: LoadedModel, form: str, dtype: str) -> dict[str, np.ndarray]:
+    """What a folder's weights will be, by PyTorch's names. Raises: as `write_folder`, for what cannot be held."""
+    tensors = to_torch(model)
     if form not in FORMS or dtype not in ("float32", *_HALF) or (form, dtype) == ("h5", "bfloat16"):
         raise ConfigError(
             f"weights in {form} of type {dtype}",
@@ -121,13 +124,16 @@ def _is_ours(name):
     return name in known or re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", name) is not None
 
 
-def read_folder(folder, keep_tied: str | None = None, model_class: str | None = None) -> LoadedModel:
+def read_folder(
+    folder, keep_tied: str | None = None, model_class: str | None = None, settings: Mapping | None = None
+) -> LoadedModel:
     """The model of a folder, of any class, with weights in any of `WEIGHT_FILES`, as float32.
 
     Args:
         folder: as `from_pretrained` of transformers takes it.
         keep_tied: see `from_torch`.
-        model_class: where `config.json` names no class.
+        model_class: where `config.json` names no class, or one that is not known.
+        settings: without `config.json`, what the tensors do not tell, see `derive_config`.
 
     Raises: `CheckpointError` for missing or damaged files, a class that is not known, tensors that do not fit the
     configuration.
@@ -135,12 +141,26 @@ def read_folder(folder, keep_tied: str | None = None, model_class: str | None = 
     from electra_tf.models.config import EncoderConfig
 
     folder = Path(folder)
-    fields, path = read_config_fields(folder), weights_file(folder)
-    if model_class and not fields.get("architectures"):
+    path = weights_file(folder)
+    if not (folder / CONFIG).is_file():
+        fields = derive_config({n: shape for n, (_, shape) in read_shapes(path).items()}, settings or {}, path)
+    elif settings:
+        raise ConfigError("a configuration is given", where=folder, expected=f"none: the folder has its own {CONFIG}")
+    else:
+        fields = read_config_fields(folder)
+    said = (fields.get("architectures") or [None])[0]
+    if model_class and said not in MODEL_CLASSES:
         fields["architectures"] = [model_class]
+    elif said is not None and said not in MODEL_CLASSES:
+        raise CheckpointError(
+            f"the configuration says {said}, a class that is not known",
+            where=folder / CONFIG,
+            expected=f"one of {', '.join(MODEL_CLASSES)}",
+            remedy="name the class whose tensors these are with --class",
+        )
     model = from_torch(read_weights(path), fields, EncoderConfig.from_dict(fields), path, keep_tied)
     said = (fields.get("architectures") or [model.name])[0]
-    if said in MODEL_CLASSES and said != model.name:
+    if said != model.name:
         raise CheckpointError(
             f"the configuration says {said}, the tensors are those of {model.name}",
             where=folder,

@@ -90,16 +90,19 @@ class Encoder(keras.Model):
         return {"config": self.config.to_dict(), "name": self.name, "dtype": self.dtype_policy.name}
 
     @classmethod
-    def from_pretrained(cls, path, tower: str | None = None, **kwargs) -> "Encoder":
+    def from_pretrained(cls, path, tower: str | None = None, settings=None, **kwargs) -> "Encoder":
         """An encoder with the weights of a checkpoint of any format that `electra_tf.conversion` reads.
 
         Args:
             path: a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a `.keras` file.
             tower: `discriminator` or `generator`; None: the discriminator if there is one, else the only encoder.
+            settings: fields of its configuration that a TF-V1 checkpoint does not tell, such as
+                `{"num_attention_heads": 4}`; by default one head for 64 units.
+            kwargs: `model_class` and `task` of what was fine-tuned, as in `conversion.read_model`; Keras' name, dtype.
         """
         from electra_tf.conversion import load_encoder
 
-        return load_encoder(path, tower, **kwargs)
+        return load_encoder(path, tower, settings, **kwargs)
 
 
 def named_variables(layer: keras.Layer, prefix: str = "") -> dict:

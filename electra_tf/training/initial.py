@@ -122,9 +122,9 @@ def _sources(start, config) -> dict[str, LoadedModel]:
         found["generator"] = load_tower(start.generator, "generator")
     for tower, path in (("discriminator", start.checkpoint), ("generator", start.generator or start.checkpoint)):
         model = found.get(tower)
-        if model and recognise(path) == "tf1" and model.config.model_type == "electra":  # tensors do not tell the heads
-            heads = getattr(config, tower).num_attention_heads
-            found[tower] = dataclasses.replace(model, config=model.config.replace(num_attention_heads=heads))
+        if model and recognise(path) == "tf1" and model.config.model_type == "electra":
+            untold = {name: getattr(getattr(config, tower), name) for name in ("num_attention_heads", "hidden_act")}
+            found[tower] = dataclasses.replace(model, config=model.config.replace(**untold))
     return found
 
 

@@ -91,7 +91,7 @@ def pretrain(
         "model": {**asdict(config), "discriminator": config.discriminator.to_dict()},
         "settings": asdict(model),
         "recipe": asdict(recipe),
-        "data": {"path": str(dataset.folder), "identity": _identity(dataset)},
+        "data": {"path": str(dataset.folder), "identity": _identity(dataset), **_facts(dataset)},
     }
     description["model"]["generator"] = config.generator.to_dict()
     display = Display(recipe.steps, 0, stream)
@@ -314,6 +314,12 @@ def _take_over(start, config, recipe, dataset, step, model_dir, chief, say):
         with _writing(model_dir):
             _write_text(model_dir / "initial_weights.txt", "".join(f"{taken}\n" for taken in report))
     say(f"{summary(report)} (initial_weights.txt lists them)")
+
+
+def _facts(dataset):
+    """What a model card says of the data."""
+    train = dataset.manifest.splits["train"]
+    return {"length": dataset.manifest.length, "examples": train.examples, "tokens": train.tokens}
 
 
 def _names(start: Start) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Any model from any format to any other: the same bits where the target can hold it, else an error that says why."""
 
 import dataclasses
+import json
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from electra_tf.conversion.names import MODEL_CLASSES, model_tensors
 from electra_tf.conversion.tf1 import read_tf1
 from electra_tf.errors import CheckpointError, ConfigError, ElectraTFError
 from electra_tf.models import EncoderConfig
+from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
 
 LABELS = 3
 FORMATS = ("safetensors", "bin", "h5", "keras", "tf1")
@@ -24,7 +26,7 @@ FORMATS = ("safetensors", "bin", "h5", "keras", "tf1")
 _REFUSED_BY_TF1 = {
     "ElectraForSequenceClassification": "two layers with an activation",
     "ElectraForMultipleChoice": "no place for the head",
-    "AlbertForTokenClassification": "no name",
+    "AlbertForTokenClassification": "no place for the head",
 }
 
 
@@ -220,7 +222,7 @@ def test_groups_that_another_world_divides_otherwise_are_refused(world, tmp_path
 
 def test_a_number_of_heads_that_tf1_does_not_tell_must_be_said(tmp_path):
     write_folder(tmp_path / "hf", made("ElectraForPreTraining", CONFIGS["electra"]))
-    with pytest.raises(ConfigError, match=r"2 attention heads of 12 units, .* would take 1"):
+    with pytest.raises(ConfigError, match=r"num_attention_heads of 2: .* would take 1 for 12 units"):
         convert(tmp_path / "hf", tmp_path / "tf1", "tf1")
     settings = {"num_attention_heads": 2}
     (prefix,) = convert(tmp_path / "hf", tmp_path / "tf1", "tf1", settings=settings)
@@ -236,7 +238,7 @@ def test_each_tower_may_have_heads_of_its_own(tmp_path, make_weights):
         ours = {name.replace("discriminator/embeddings", f"{tower}/embeddings"): a for name, a in weights.items()}
         write_folder(tmp_path / tower, pretrained(tower, config, ours))
     arguments = (tmp_path / "discriminator", tmp_path / "tf1", "tf1")
-    with pytest.raises(ConfigError, match="3 attention heads"):
+    with pytest.raises(ConfigError, match="num_attention_heads of 3"):
         convert(*arguments, generator=tmp_path / "generator", settings={"discriminator": heads["discriminator"]})
     (prefix,) = convert(*arguments, generator=tmp_path / "generator", settings=heads)
     for path in convert(prefix, tmp_path / "again", tower="both", settings=heads):
@@ -256,9 +258,8 @@ def test_an_albert_with_a_head_for_replaced_tokens_is_verified_by_that_head(tmp_
     config = CONFIGS["albert"]
     write_folder(tmp_path / "hf", pretrained("discriminator", config, make_weights(config, config)))
     (folder,) = convert(tmp_path / "hf", tmp_path / "bin", "bin")
-    assert verify(tmp_path / "hf", folder) == {"difference": 0.0, "engine": "electra_tf"} | {
-        "largest": verify(tmp_path / "hf", folder)["largest"]
-    }
+    found = verify(tmp_path / "hf", folder)
+    assert (found["difference"], found["engine"], found["model"]) == (0.0, "electra_tf", "AlbertModel")
 
 
 def test_a_pooler_that_a_class_does_not_use_is_left_out(tmp_path):
@@ -282,3 +283,103 @@ def test_the_table_of_a_model_is_the_table_of_its_class():
         config = CONFIGS["electra" if kind.model_type == "electra" else "albert"]
         fields = dataclasses.asdict(config) | {"num_labels": 2}
         assert made(name, config).weights.keys() == {t.ours for t in model_tensors(fields, kind.tower, kind.heads)}
+
+
+@pytest.mark.parametrize("act", ["relu", "tanh"])
+def test_an_activation_that_tf1_does_not_tell_must_be_said(act, tmp_path):
+    """Then the same file reads it; without, `verify` shows what Google's code would compute."""
+    config = CONFIGS["electra"].replace(hidden_act=act, num_attention_heads=1)
+    write_folder(tmp_path / "hf", made("ElectraForPreTraining", config))
+    with pytest.raises(ConfigError, match=f"hidden_act of '{act}'"):
+        convert(tmp_path / "hf", tmp_path / "tf1", "tf1")
+    settings = {"hidden_act": act}
+    (prefix,) = convert(tmp_path / "hf", tmp_path / "tf1", "tf1", settings=settings)
+    assert read_model(prefix, settings=settings).config.hidden_act == act
+    assert verify(tmp_path / "hf", prefix, settings=settings)["difference"] == 0
+    found = verify(tmp_path / "hf", prefix)
+    assert found["difference"] > 1e-3 * found["largest"]
+
+
+def test_a_configuration_that_contradicts_the_model_is_refused(shared, tmp_path):
+    write_folder(tmp_path / "hf", made("ElectraForPreTraining", CONFIGS["electra"]))
+    with pytest.raises(ConfigError, match="hidden_size is 999, the model's 12"):
+        convert(tmp_path / "hf", tmp_path / "out", "tf1", settings={"num_attention_heads": 2, "hidden_size": 999})
+    with pytest.raises(CheckpointError, match="hidden_size is 999"):
+        convert(shared / "data/golden/electra_tied/final.ckpt", tmp_path / "out", "tf1", settings={"hidden_size": 999})
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_stays_behind_is_said(shared, tmp_path):
+    model = made("AlbertForPreTraining", CONFIGS["albert_of_one_width"])
+    write_folder(tmp_path / "hf", model, WordPieceTokenizer(SPECIAL_TOKENS), "# A card")
+    said = []
+    (path,) = convert(tmp_path / "hf", tmp_path / "alone", tower="generator", say=said.append)
+    assert said == ["left out: pooler, sentence_order, which AlbertForMaskedLM has not"]
+    assert (path / "README.md").read_text() == "# A card"
+    said.clear()
+    convert(path, tmp_path / "tf1", "tf1", say=said.append)
+    assert [text.split(",")[0] for text in said] == ["the tokenizer stays behind", "there is no pooler"]
+    said.clear()
+    labels = {"id2label": {"0": "bad", "1": "good", "2": "unsure"}}
+    named = dataclasses.replace(made("AlbertForTokenClassification", model.config), fields=labels)
+    write_folder(tmp_path / "named", named)
+    convert(tmp_path / "named", tmp_path / "named.keras", "keras", say=said.append)
+    assert said == ["the names of the labels stay behind, since keras holds none: bad, good, unsure"]
+    said.clear()
+    convert(shared / "data/golden/electra_tied/final.ckpt", tmp_path / "one", "tf1", tower="generator", say=said.append)
+    assert said == ["Adam's moments and the step stay behind: they go with a whole checkpoint only"]
+
+
+def test_nothing_is_written_where_one_of_two_towers_cannot_be(shared, tmp_path):
+    """A generator's head is computed with gelu by transformers, whatever the configuration says."""
+    source, settings = shared / "data/golden/electra_tied/final.ckpt", {"hidden_act": "relu"}
+    with pytest.raises(ConfigError, match="the generator's hidden_act"):
+        convert(source, tmp_path / "out", tower="both", settings=settings)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin", "h5"])
+@pytest.mark.parametrize("name", ["ElectraModel", "ElectraForMaskedLM", "AlbertModel", "AlbertForPreTraining"])
+def test_without_a_configuration_sizes_are_told_from_the_tensors(form, name, tmp_path):
+    pytest.importorskip("torch")
+    config = CONFIGS["electra" if name.startswith("Electra") else "albert_with_groups"]
+    model = made(name, config)
+    write_folder(tmp_path / "hf", model, form=form)
+    (tmp_path / "hf/config.json").unlink()
+    settings = {"num_attention_heads": 2}
+    if config.model_type == "albert":
+        with pytest.raises(CheckpointError, match="do not tell num_hidden_layers"):
+            read_model(tmp_path / "hf", settings=settings)
+        settings |= {"num_hidden_layers": 4, "hidden_act": config.hidden_act}
+    found = read_model(tmp_path / "hf", settings=settings)
+    assert_same(found, model)
+    with pytest.raises(CheckpointError, match="hidden_size is 13, the tensors say 12"):
+        read_model(tmp_path / "hf", settings=settings | {"hidden_size": 13})
+    (path,) = convert(tmp_path / "hf", tmp_path / "again", settings=settings)
+    assert_same(read_model(path), model)
+    with pytest.raises(ConfigError, match=r"the folder has its own config\.json"):
+        read_model(path, settings=settings)
+
+
+def test_labels_and_classes_that_contradict_the_tensors_are_refused(tmp_path):
+    write_folder(tmp_path / "hf", made("ElectraForSequenceClassification", CONFIGS["electra"]))
+    file = tmp_path / "hf/config.json"
+    fields = json.loads(file.read_text())
+    file.write_text(json.dumps(fields | {"id2label": {"0": "a", "1": "b"}}))
+    with pytest.raises(CheckpointError, match="the configuration has 2 labels, the head 3"):
+        read_model(tmp_path / "hf")
+    file.write_text(json.dumps(fields | {"architectures": ["ElectraForCausalLM"]}))
+    with pytest.raises(CheckpointError, match="ElectraForCausalLM, a class that is not known"):
+        read_model(tmp_path / "hf")
+    assert read_model(tmp_path / "hf", model_class="ElectraForSequenceClassification").num_labels == 3
+
+
+def test_an_encoder_takes_what_tf1_does_not_tell(shared):
+    from electra_tf import Encoder
+
+    source = shared / "data/golden/electra_tied/final.ckpt"
+    assert Encoder.from_pretrained(source).config.num_attention_heads == 1
+    assert Encoder.from_pretrained(source, settings={"num_attention_heads": 4}).config.num_attention_heads == 4
+    fine_tuned = shared / "data/golden/electra_finetune_classification/final.ckpt"
+    alone = Encoder.from_pretrained(fine_tuned, model_class="ElectraModel")
+    assert alone.config == Encoder.from_pretrained(fine_tuned).config
