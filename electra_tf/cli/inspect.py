@@ -16,10 +16,15 @@ EXAMPLE = "electra-tf inspect runs/tiny"
 POSITIONAL = "a path"
 
 _LONG = 40  # what is longer gets a line of its own
+_SIZES = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+_SIZES += ("intermediate_size", "max_position_embeddings", "type_vocab_size")
+_GROUPS = ("num_hidden_groups", "inner_group_num")  # of an ALBERT's layers; an ELECTRA's are all their own
+_GENERATORS_HEADS = ("generator", "masked_lm", "cloze")  # how names begin, ours and Google's
 
 
 def define_flags() -> None:
     flags.DEFINE_boolean("json", False, "Print JSON.")
+    flags.DEFINE_boolean("tensors", False, "List every tensor: name, shape and type.")
 
 
 def run(flag_values, paths: list[str]) -> None:
@@ -30,15 +35,18 @@ def run(flag_values, paths: list[str]) -> None:
         raise ConfigError(f"{len(paths)} paths were given", expected=f"one: {EXAMPLE}")
     with damage_told(paths[0]):
         facts = _READERS[recognise(paths[0])](Path(paths[0]))
+    if "tensors" in facts:
+        facts["tensors"] = _told(facts["tensors"], flag_values) if flag_values.tensors else len(facts["tensors"])
     print(json.dumps(facts, ensure_ascii=False) if flag_values.json else "\n".join(in_words(facts)))
 
 
 def run_directory(path: Path) -> dict:
-    """Facts of a run: its step, checkpoints, parameters, last metrics, model and recipe."""
-    from electra_tf.conversion.run_directory import STATE, WEIGHTS, list_checkpoints, read_index
+    """Facts of a run: its model as the newest readable checkpoint holds it, checkpoints, last metrics and recipe."""
+    from electra_tf.conversion.names import PRETRAINING_HEADS, TOWERS
+    from electra_tf.conversion.run_directory import RUN, STATE, WEIGHTS, list_checkpoints, read_index
     from electra_tf.conversion.safetensors import read_header
 
-    checkpoints, parameters = {}, None
+    run, checkpoints, newest, tensors = _parse((path / RUN).read_text("utf-8"), path / RUN), {}, None, {}
     for step, folder in list_checkpoints(path):
         try:
             entries = read_header(folder / STATE)
@@ -46,17 +54,17 @@ def run_directory(path: Path) -> dict:
         except CheckpointError as error:
             checkpoints[step] = f"damaged: {error.found}"
             continue
-        names = [name for name in entries if name.startswith(WEIGHTS)]
-        parameters = _parameters({name.removeprefix(WEIGHTS): entries[name].shape for name in names})
-        checkpoints[step] = "readable"
-    readable = [step for step, state in checkpoints.items() if state == "readable"]
+        checkpoints[step], newest = "readable", step
+        tensors = {name: (entry.dtype, entry.shape) for name, entry in entries.items()}
+    weights = {name.removeprefix(WEIGHTS): tensor for name, tensor in tensors.items() if name.startswith(WEIGHTS)}
+    towers = {tower: run["model"][tower] for tower in TOWERS}
     return {
         "kind": "run directory",
-        "step": max(readable, default=None),
-        "parameters": parameters,
+        "step": newest,
+        **_model(towers, [head for tower in towers for head in PRETRAINING_HEADS[tower]], weights, tensors),
         "checkpoints": checkpoints,
         "last metrics": _last_metrics(path / "metrics.jsonl"),
-        "run": _parse((path / "run.json").read_text("utf-8"), path / "run.json"),
+        "run": run,
     }
 
 
@@ -71,20 +79,19 @@ def data_set(path: Path) -> dict:
 def transformers_folder(path: Path) -> dict:
     """Facts of a Hugging Face folder, from its configuration and the header of its weights."""
     from electra_tf.conversion.names import MODEL_CLASSES
-    from electra_tf.conversion.torch_tensors import class_of, heads_of
+    from electra_tf.conversion.torch_tensors import TIED, class_of, heads_of
     from electra_tf.conversion.transformers_folder import read_config_fields, read_shapes, weights_file
 
-    config, weights = read_config_fields(path), weights_file(path)
-    shapes = read_shapes(weights)
-    name = class_of(shapes, config, weights)
+    config, file = read_config_fields(path), weights_file(path)
+    tensors = read_shapes(file)
+    name = class_of(tensors, config, file)
+    # Buffers are of whole numbers.
+    weights = {n: tensor for n, tensor in tensors.items() if n not in TIED and "float" in tensor[0]}
     return {
         "kind": "Hugging Face folder",
         "class": name,
-        "tower": MODEL_CLASSES[name].tower,
-        "heads": heads_of(shapes, name),
-        "parameters": sum(prod(shape) for _, shape in shapes.values()),
-        "dtype": sorted({dtype for dtype, _ in shapes.values()}),
-        "weights": weights.name,
+        **_model({MODEL_CLASSES[name].tower: config}, heads_of(tensors, name), weights, tensors),
+        "weights": file.name,
         "files": sorted(file.name for file in path.iterdir()),
         "configuration": config,
     }
@@ -92,54 +99,74 @@ def transformers_folder(path: Path) -> dict:
 
 def tf1(path: Path) -> dict:
     """Facts of a TF-V1 checkpoint, from its index and its step."""
+    import tensorflow as tf
+
     from electra_tf.conversion.layout import layout
     from electra_tf.conversion.tf1 import find_prefix, is_weight, read_shapes, read_step
-    from electra_tf.conversion.tf1_albert import check_names, heads_of, is_albert
+    from electra_tf.conversion.tf1_albert import is_albert
     from electra_tf.conversion.tf1_tasks import kind_of, tasks_of
 
     prefix, shapes = find_prefix(path), read_shapes(path)
-    has_data = any(prefix.parent.glob(f"{prefix.name}.data-*"))
+    types = tf.train.load_checkpoint(str(prefix)).get_variable_to_dtype_map()
+    tensors = {name: (types[name].name, shape) for name, shape in sorted(shapes.items())}
+    weights = {name: tensor for name, tensor in tensors.items() if is_weight(name)}
     if is_albert(path):
-        check_names(shapes, prefix)
-        return {
-            "kind": "TF-V1 checkpoint of an ALBERT",
-            "prefix": str(prefix),
-            "step": read_step(prefix) if has_data else None,
-            "data": "there" if has_data else "missing: only the index is here",
-            "parameters": sum(prod(shape) for name, shape in shapes.items() if is_weight(name)),
-            "heads": heads_of(shapes),
-            "moments": any(name.endswith(("/adam_m", "/lamb_m")) for name in shapes),
-            "tensors": {name: str(list(shape)) for name, shape in shapes.items() if is_weight(name)},
+        model, more = _model(*_albert(prefix, weights), weights, tensors), {}
+    else:
+        shapes = {name: shapes[name] for name in weights}
+        found = layout(shapes, "tf1", prefix)
+        model = _model(found.towers, [head for heads in found.heads.values() for head in heads], weights, tensors)
+        more = {
+            "embedding sharing": found.sharing,
+            "tasks": {task: kind_of(shapes, task, prefix) for task in tasks_of(shapes)},
         }
-    weights = {name: shape for name, shape in shapes.items() if is_weight(name)}
-    found = layout(weights, "tf1", prefix)
+    has_data = any(prefix.parent.glob(f"{prefix.name}.data-*"))
     return {
         "kind": "TF-V1 checkpoint",
         "prefix": str(prefix),
-        "step": read_step(prefix) if has_data else None,
         "data": "there" if has_data else "missing: only the index is here",
-        "parameters": _parameters({tensor.ours: tensor.shape("ours") for tensor in found.tensors()}),
-        "embedding sharing": found.sharing,
-        "heads": sorted({head for heads in found.heads.values() for head in heads}),
-        "tasks": {task: kind_of(weights, task, prefix) for task in tasks_of(weights)},
-        "Adam slots": any(name.endswith("/adam_m") for name in shapes),
-        **{tower: found.fields(tower) for tower in ("discriminator", "generator")},
-        **found.towers,
+        "step": read_step(prefix) if has_data else None,
+        **model,
+        "moments": any(name.endswith(("/adam_m", "/lamb_m")) for name in tensors),
+        **more,
     }
+
+
+def _albert(prefix, weights):
+    """Configurations by tower, and heads: sizes as the tensors tell, the rest from the file beside them."""
+    from electra_tf.conversion.models import class_with
+    from electra_tf.conversion.names import ALBERT, MODEL_CLASSES, templates
+    from electra_tf.conversion.tf1_albert import CONFIG_FILES, HUB_SCOPE, check_names, heads_of
+
+    check_names(weights, prefix)
+    heads, shapes = heads_of(weights), {name.removeprefix(HUB_SCOPE): shape for name, (_, shape) in weights.items()}
+    files = [file for name in CONFIG_FILES if (file := prefix.with_name(name)).is_file()]
+    fields = (_parse(files[0].read_text("utf-8"), files[0]) if files else {}) | {"model_type": "albert"}
+    for tensor in templates(ALBERT, "generator", blocks=1):
+        fields |= zip(tensor.shape("tf1"), shapes.get(tensor.tf1[0], ()), strict=False)
+    return {MODEL_CLASSES[class_with("albert", heads)].tower: fields}, heads
 
 
 def keras_file(path: Path) -> dict:
     """Facts of a `.keras` file, from its description and the shapes of its weights."""
     from electra_tf.conversion.keras_file import read_description
+    from electra_tf.conversion.models import KERAS, class_with
+    from electra_tf.conversion.names import MODEL_CLASSES
 
-    description, shapes = read_description(path)
-    inside = description["config"]
+    description, tensors = read_description(path)
+    name, inside = description["class_name"], description["config"]
+    config, towers, heads = inside.get("config", inside), {}, []
+    if name == "Encoder" or name in KERAS.values():
+        heads = ["pooler"] if any("/pooler/" in tensor for tensor in tensors) else []
+        heads += ["masked_lm"] if name == "SentenceOrderModel" else []
+        heads += [head for head, keras_name in KERAS.items() if keras_name == name and head not in heads]
+        towers = {MODEL_CLASSES[class_with(config["model_type"], heads)].tower: config}
+    weights = {n: tensor for n, tensor in tensors.items() if not n.startswith("optimizer/")}
     return {
         "kind": "Keras model",
-        "class": description["class_name"],
-        "parameters": sum(prod(shape) for _, shape in shapes),
-        "dtype": sorted({dtype for dtype, _ in shapes}),
-        "configuration": inside.get("config", inside),
+        "class": name,
+        **_model(towers, heads, weights, tensors),
+        "configuration": config,
     }
 
 
@@ -167,11 +194,44 @@ _READERS = {
 }
 
 
+def _model(configurations, heads, weights, tensors):
+    """What is told of every model.
+
+    Args:
+        configurations: fields by tower, the discriminator's first. heads: of all towers.
+        weights, tensors: (type, shape) by name; of the weights, and of all there is.
+    """
+    towers, architecture = {}, next((fields["model_type"] for fields in configurations.values()), None)
+    for tower, fields in configurations.items():
+        names = _SIZES + _GROUPS * (fields["model_type"] == "albert")
+        towers[tower] = {name: fields[name] for name in names if name in fields} | {"parameters": 0}
+    for name, (_, shape) in weights.items() if towers else ():
+        first, *others = towers
+        tower = name.split("/")[0]
+        if tower not in towers:  # a head's, or of a file with one tower
+            tower = others[0] if others and tower.startswith(_GENERATORS_HEADS) else first
+        towers[tower]["parameters"] += prod(shape)
+    return {
+        "architecture": architecture,
+        "towers": towers,
+        "heads": list(heads),
+        "parameters": sum(prod(shape) for _, shape in weights.values()),
+        "dtype": sorted({dtype for dtype, _ in weights.values()}),
+        "tensors": tensors,
+    }
+
+
+def _told(tensors, flag_values):
+    if flag_values.json:
+        return {name: {"shape": shape, "dtype": dtype} for name, (dtype, shape) in tensors.items()}
+    return {name: f"{list(shape)} {dtype}" for name, (dtype, shape) in tensors.items()}
+
+
 def in_words(facts: dict, indent: str = "") -> list[str]:
     """Lines of `name  value`, names aligned, what is in dictionaries indented, counts of lengths with bars."""
     lines, width = [], max((len(str(name)) for name in facts), default=0)
     for name, value in facts.items():
-        if isinstance(value, dict):
+        if value and isinstance(value, dict):
             below = _with_bars(value) if name == "lengths" else value
             lines += [f"{indent}{name}", *in_words(below, indent + "  ")]
         elif isinstance(value, list) and any(len(str(item)) > _LONG for item in value):
@@ -182,7 +242,7 @@ def in_words(facts: dict, indent: str = "") -> list[str]:
 
 
 def _value(value):
-    if value is None:
+    if value in (None, [], {}):
         return "-"
     if isinstance(value, list):
         return ", ".join(map(_value, value))
@@ -194,15 +254,6 @@ def _value(value):
 def _with_bars(counts):
     most, width = max(counts.values(), default=0) or 1, max(len(f"{count:,}") for count in counts.values())
     return {name: f"{count:>{width},}  {'█' * round(40 * count / most)}".rstrip() for name, count in counts.items()}
-
-
-def _parameters(shapes):
-    """Parameters of each tower with its head; what is shared is the discriminator's."""
-    counts = {"discriminator": 0, "generator": 0}
-    for name, shape in shapes.items():
-        tower = "generator" if name.startswith(("generator", "masked_lm/", "cloze/")) else "discriminator"
-        counts[tower] += prod(shape)
-    return {**counts, "total": sum(counts.values())}
 
 
 def _last_metrics(path):

@@ -86,18 +86,18 @@ class _Window(io.RawIOBase):
         super().close()
 
 
-def read_description(path) -> tuple[dict, list[tuple[str, tuple[int, ...]]]]:
-    """(`config.json`, type and shape of every weight) of a `.keras` file, without reading the weights.
+def read_description(path) -> tuple[dict, dict[str, tuple[str, tuple[int, ...]]]]:
+    """(`config.json`, type and shape of every weight by its path) of a `.keras` file, without reading the weights.
 
     Raises: `CheckpointError` for a damaged file.
     """
     import h5py
 
-    shapes = []
+    shapes = {}
 
-    def visit(_, item):
+    def visit(name, item):
         if isinstance(item, h5py.Dataset):
-            shapes.append((item.dtype.name, item.shape))
+            shapes[name] = (item.dtype.name, item.shape)
 
     try:
         with zipfile.ZipFile(path) as archive:

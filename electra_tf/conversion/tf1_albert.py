@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from electra_tf.models.config import EncoderConfig
 
 CONFIG_FILES = ("albert_config.json", "config.json")
-_HUB_SCOPE = "module/"  # of TF-Hub's modules
+HUB_SCOPE = "module/"  # of TF-Hub's modules
 
 # A head, by a variable that it alone has. RACE's and a regression's have the same: the caller must say which.
 _HEADS = {
@@ -87,7 +87,7 @@ class AlbertCheckpoint:
 
 def is_albert(path) -> bool:
     """Whether the TF-V1 checkpoint at `path` has a BERT's names, which ALBERT's are. Raises: `CheckpointError`."""
-    return any(name.removeprefix(_HUB_SCOPE).startswith("bert/") for name in read_shapes(path))
+    return any(name.removeprefix(HUB_SCOPE).startswith("bert/") for name in read_shapes(path))
 
 
 def read_albert(path, settings: Mapping | None = None, multiple_choice: bool = False) -> AlbertCheckpoint:
@@ -104,7 +104,7 @@ def read_albert(path, settings: Mapping | None = None, multiple_choice: bool = F
     """
     prefix = find_prefix(path)
     check_names(read_shapes(path), prefix)
-    tensors = {name.removeprefix(_HUB_SCOPE): array for name, array in read_variables(prefix).items()}
+    tensors = {name.removeprefix(HUB_SCOPE): array for name, array in read_variables(prefix).items()}
     weights = {name: array for name, array in tensors.items() if is_weight(name)}
     config = _config({name: array.shape for name, array in weights.items()}, settings, prefix)
     heads = heads_of(weights)
@@ -176,7 +176,7 @@ def write_albert(folder, model: LoadedModel, slots_m=None, slots_v=None, step: i
 
 def check_names(names: Collection[str], where=None) -> None:
     """Raises `CheckpointError` where variables of such names are another network's that has BERT's names."""
-    names = sorted(name.removeprefix(_HUB_SCOPE) for name in names)
+    names = sorted(name.removeprefix(HUB_SCOPE) for name in names)
     for pattern, kind in _STRANGERS.items():
         if found := next((name for name in names if re.match(pattern, name)), None):
             raise CheckpointError(f"this is {kind} ({found})", where=where, expected="Google's ALBERT")
@@ -184,7 +184,7 @@ def check_names(names: Collection[str], where=None) -> None:
 
 def heads_of(names: Collection[str]) -> list[str]:
     """The heads that variables of such names belong to, a classifier of one unit taken for a regression's."""
-    names = {name.removeprefix(_HUB_SCOPE) for name in names}
+    names = {name.removeprefix(HUB_SCOPE) for name in names}
     return [head for name, head in _HEADS.items() if name in names]
 
 

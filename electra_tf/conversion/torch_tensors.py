@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from electra_tf.models.config import EncoderConfig
 
 # Tensors that repeat another. transformers ties them, and versions differ in which they believe.
-_TIED = {
+TIED = {
     "generator_lm_head.weight": "electra.embeddings.word_embeddings.weight",
     "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
     "predictions.decoder.bias": "predictions.bias",
@@ -123,7 +123,7 @@ def _check_activation(heads, config):
 def _essential(tensors, config, where, keep_tied=None):
     """The tensors without those that repeat another, once they are seen to equal it, or one of them is chosen."""
     left = dict(tensors)
-    for repeated, name in _TIED.items():
+    for repeated, name in TIED.items():
         if repeated in left:
             if keep_tied is None:
                 _check_equal(left, repeated, left.setdefault(name, left[repeated]), name, where)

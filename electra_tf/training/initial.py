@@ -11,6 +11,7 @@ from electra_tf.conversion import LoadedModel, load_tower, read_model, recognise
 from electra_tf.conversion.reading import holds_both_towers
 from electra_tf.conversion.run_directory import read_run, split_tables, sum_of, sum_tables
 from electra_tf.conversion.tf1 import read_tf1
+from electra_tf.conversion.tf1_albert import is_albert
 from electra_tf.errors import CheckpointError, ConfigError
 from electra_tf.text.tokenizer import Tokenizer
 
@@ -179,7 +180,8 @@ def _take(name, array, fresh, known):
 def _slots(start, built, same_rows):
     readers = {"run_directory": read_run, "tf1": read_tf1}
     kind = recognise(start.checkpoint) if start.checkpoint is not None else None
-    source = readers[kind](start.checkpoint) if kind in readers and start.generator is None else None
+    alone = start.generator is not None or kind not in readers or (kind == "tf1" and is_albert(start.checkpoint))
+    source = None if alone else readers[kind](start.checkpoint)
     slots = (source.slots_m, source.slots_v) if source else ({}, {})
     fits = all(
         slots[0].keys() == group.keys() and all(group[n].shape == built[n].shape for n in group if n in built)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from electra_tf.models import MaskedLanguageModel, ReplacedTokenDetector
+from electra_tf.conversion import read_model, write_folder
+from electra_tf.conversion.safetensors import read_tensors, write_tensors
+from electra_tf.models import MaskedLanguageModel, ReplacedTokenDetector, SequenceClassifier
 from electra_tf.models.encoder import count_parameters
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -26,8 +28,8 @@ def test_a_run_tells_its_checkpoints_parameters_metrics_and_recipe(electra_tf, f
     assert facts["kind"] == "run directory"
     assert facts["step"] == 10
     assert facts["checkpoints"] == {"5": "readable", "10": "readable"}
-    assert facts["parameters"]["total"] == sum(array.size for array in weights.values())
-    assert facts["parameters"]["discriminator"] == count_parameters(ReplacedTokenDetector(towers[0]))
+    assert facts["parameters"] == sum(array.size for array in weights.values())
+    assert facts["towers"]["discriminator"]["parameters"] == count_parameters(ReplacedTokenDetector(towers[0]))
     assert facts["last metrics"] == {
         "train": {"step": 10, "loss": 1.5},
         "eval": {"step": 10, "disc_auc": 0.75},
@@ -42,6 +44,97 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_counts(electra_tf, fold
     facts = _facts(electra_tf, tmp_path / "run")
     assert facts["step"] == 5
     assert facts["checkpoints"]["10"].startswith("damaged: ")
+
+
+# By format: architecture; of each tower its width, depth and parameters; heads; step; number of tensors; one of these.
+FORMATS = {
+    "run": (
+        "electra",
+        {"discriminator": (16, 2, 5_145), "generator": (8, 2, 1_845)},
+        ["replaced_token", "masked_lm"],
+        10,
+        64,
+        {"weights/discriminator/transformer/block_0/attention/qkv/kernel": {"shape": [16, 48], "dtype": "float32"}},
+    ),
+    "generator": (
+        "electra",
+        {"generator": (8, 2, 2_109)},
+        ["masked_lm"],
+        None,
+        42,
+        {"electra.encoder.layer.0.intermediate.dense.weight": {"shape": [32, 8], "dtype": "float16"}},
+    ),
+    "tf1": (
+        "electra",
+        {"discriminator": (32, 3, 37_585), "generator": (8, 3, 3_529)},
+        ["replaced_token", "masked_lm"],
+        20,
+        343,
+        {"generator/embeddings_project/kernel/adam_m": {"shape": [16, 8], "dtype": "float32"}},
+    ),
+    "tf1 of an ALBERT": (
+        "albert",
+        {"generator": (32, 3, 16_914)},
+        ["pooler", "masked_lm", "sentence_order"],
+        None,
+        32,
+        {"cls/seq_relationship/output_weights": {"shape": [2, 32], "dtype": "float32"}},
+    ),
+    "keras": (
+        "albert",
+        {"discriminator": (16, 2, 2_955)},
+        ["pooler", "sequence_classifier"],
+        None,
+        71,
+        {"classifier/vars/0": {"shape": [16, 3], "dtype": "float32"}},
+    ),
+}
+
+
+@pytest.fixture(params=FORMATS)
+def checkpoint(request, folders, towers, tmp_path):
+    """(path, what it holds as in `FORMATS`) of a checkpoint of each format."""
+    path = folders / request.param
+    if request.param == "generator":
+        path = tmp_path / "half"
+        write_folder(path, read_model(folders / "generator"), dtype="float16")
+    elif request.param == "tf1":
+        path = GOLDEN / "electra_tied/final.ckpt"
+    elif request.param == "tf1 of an ALBERT":
+        path = GOLDEN.parents[2] / "shared/data/golden/albert_outputs/e_lt_h"
+        if not path.is_dir():
+            pytest.skip("the reference data are not here")
+    elif request.param == "keras":
+        path = tmp_path / "model.keras"
+        model = SequenceClassifier(towers[0].replace(model_type="albert", num_hidden_groups=1), num_labels=3)
+        model.compile("adam", "mse")
+        model.optimizer.build(model.trainable_variables)  # its slots are tensors, and no parameters
+        model.save(path)
+    return path, FORMATS[request.param]
+
+
+def test_every_format_tells_of_its_model_under_the_same_names(electra_tf, checkpoint):
+    path, (architecture, towers, heads, step, tensors, _) = checkpoint
+    facts = _facts(electra_tf, path)
+    sizes = {
+        name: (tower["hidden_size"], tower["num_hidden_layers"], tower["parameters"])
+        for name, tower in facts["towers"].items()
+    }
+    assert (facts["architecture"], sizes, facts["heads"]) == (architecture, towers, heads)
+    assert facts["parameters"] == sum(parameters for *_, parameters in towers.values())
+    assert facts["dtype"] == ["float16" if path.name == "half" else "float32"]
+    assert (facts.get("step"), facts["tensors"]) == (step, tensors)
+
+
+def test_on_demand_every_tensor_is_listed_with_shape_and_type(electra_tf, checkpoint):
+    path, (*_, count, some) = checkpoint
+    done = electra_tf("inspect", path, "--tensors", "--json")
+    tensors = json.loads(done.stdout)["tensors"]
+    assert len(tensors) == count
+    assert some.items() <= tensors.items()
+    lines = [line.split(maxsplit=1) for line in electra_tf("inspect", path, "--tensors").stdout.splitlines()]
+    for name, tensor in tensors.items():
+        assert [name, f"{tensor['shape']} {tensor['dtype']}"] in lines
 
 
 @pytest.fixture
@@ -73,10 +166,10 @@ def test_the_lengths_of_a_data_set_are_drawn_as_bars(electra_tf, data):
 
 def test_a_hugging_face_folder_tells_its_tower_and_parameters(electra_tf, folders, towers):
     facts = _facts(electra_tf, folders / "generator")
-    assert (facts["kind"], facts["tower"], facts["dtype"]) == (
+    assert (facts["kind"], facts["class"], [*facts["towers"]]) == (
         "Hugging Face folder",
-        "generator",
-        ["float32"],
+        "ElectraForMaskedLM",
+        ["generator"],
     )
     assert facts["parameters"] == count_parameters(MaskedLanguageModel(towers[1]))
     assert facts["configuration"]["architectures"] == ["ElectraForMaskedLM"]
@@ -85,11 +178,22 @@ def test_a_hugging_face_folder_tells_its_tower_and_parameters(electra_tf, folder
 
 def test_a_tf1_checkpoint_tells_its_towers_step_and_slots(electra_tf):
     facts = _facts(electra_tf, GOLDEN / "electra_untied_embeddings/final.ckpt")
-    assert (facts["kind"], facts["step"], facts["Adam slots"]) == ("TF-V1 checkpoint", 20, True)
+    assert (facts["kind"], facts["step"], facts["moments"]) == ("TF-V1 checkpoint", 20, True)
     assert facts["embedding sharing"] == "none"
-    assert facts["discriminator"]["hidden_size"] == 32
-    assert facts["generator"]["num_hidden_layers"] == 2
-    assert not _facts(electra_tf, GOLDEN / "electra_tied/initial.ckpt")["Adam slots"]
+    assert facts["towers"]["discriminator"]["hidden_size"] == 32
+    assert facts["towers"]["generator"]["num_hidden_layers"] == 2
+    assert not _facts(electra_tf, GOLDEN / "electra_tied/initial.ckpt")["moments"]
+
+
+def test_what_a_folder_holds_twice_counts_once_and_buffers_do_not(electra_tf, folders, towers, tmp_path):
+    shutil.copytree(folders / "generator", tmp_path / "old")
+    tensors = read_tensors(tmp_path / "old/model.safetensors")
+    tensors["generator_lm_head.weight"] = tensors["electra.embeddings.word_embeddings.weight"]
+    tensors["electra.embeddings.position_ids"] = np.arange(16)[None]
+    write_tensors(tmp_path / "old/model.safetensors", tensors)
+    facts = _facts(electra_tf, tmp_path / "old")
+    assert facts["parameters"] == count_parameters(MaskedLanguageModel(towers[1]))
+    assert (facts["dtype"], facts["tensors"]) == (["float32"], len(tensors))
 
 
 def test_a_vocabulary_tells_its_size_and_special_ids(electra_tf, folders):
@@ -102,7 +206,8 @@ def test_without_json_it_is_told_in_aligned_lines(electra_tf, folders):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["kind", "run", "directory"]
-    assert any(line.startswith("  discriminator  ") for line in lines)
+    assert "  discriminator" in lines
+    assert any(line.startswith("    hidden_size  ") for line in lines)
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "b"]])
@@ -168,7 +273,7 @@ def test_the_index_of_a_published_albert_tells_what_it_holds_without_its_weights
     done = electra_tf("inspect", folder, "--json")
     facts = json.loads(done.stdout) if not done.returncode else pytest.fail(done.stderr)
     assert facts["heads"] == ["pooler", "masked_lm", "sentence_order"]
-    assert len(facts["tensors"]) == 32
+    assert facts["tensors"] == 33  # the step is one
 
 
 @pytest.mark.parametrize("command", [["inspect"], ["convert", "--output", "out", "--input"]])

@@ -42,6 +42,7 @@ def test_a_replay_in_a_graph_stays_within_the_limits(monkeypatch):
     assert _replay(monkeypatch, GOLDEN / "electra_tied", "--compilers", "graph", "--devices", "1") == 0
 
 
+@pytest.mark.slow
 def test_a_replay_on_two_devices_with_xla_islands_stays_within_the_limits():
     done = _replay_apart(GOLDEN / "electra_tied", "islands", "2", timeout=300)
     assert done.status == 0

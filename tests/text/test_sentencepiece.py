@@ -33,11 +33,11 @@ def texts(english_lines):
     chosen = random.Random(1)
     alphabet = "abc XYZ 019,., ,\u00e9\u0301\u0130\u03a3\u03c3 \u00bd\ufb01 ''``\"()-"
     alphabet += "\u2013\u20ac\ud55c\uae00 \U0001f984\u0663,\u2028\x1c\t\n"
-    wild = ["".join(chosen.choices(alphabet, k=chosen.randrange(1, 40))) for _ in range(1500)]
-    numbers = [f"{n:,} men, {n}, and 1,{n % 10},000,{n % 1000:03}, in {n},{n}," for n in range(0, 400_000, 431)]
-    points = [f"a{chr(c)}b {chr(c)}" for c in range(1, 0x30000, 131) if not 0xD800 <= c <= 0xDFFF]
+    wild = ["".join(chosen.choices(alphabet, k=chosen.randrange(1, 40))) for _ in range(800)]
+    numbers = [f"{n:,} men, {n}, and 1,{n % 10},000,{n % 1000:03}, in {n},{n}," for n in range(0, 400_000, 797)]
+    points = [f"a{chr(c)}b {chr(c)}" for c in range(1, 0x30000, 263) if not 0xD800 <= c <= 0xDFFF]
     return (
-        english_lines[4000:4800] + wild + numbers + points + ["", " ", "``quoted''", "\u039f\u03a3 \u039f\u03a3\u039f"]
+        english_lines[4000:4400] + wild + numbers + points + ["", " ", "``quoted''", "\u039f\u03a3 \u039f\u03a3\u039f"]
     )
 
 
@@ -258,6 +258,6 @@ def test_every_code_point(folder):
     """The slow engine, each code point in context, against transformers' class; offsets stay within the text."""
     settings = SentencePieceSettings()
     tokenizer = SentencePieceTokenizer(content_of(folder), settings)
-    texts = [f"a{chr(c)}b" for c in range(0, 0x30000, 11) if unicodedata.category(chr(c))[0] != "C"]
+    texts = [f"a{chr(c)}b" for c in range(0, 0x30000, 17) if unicodedata.category(chr(c))[0] != "C"]
     theirs = transformers_class(settings, folder)
     assert_same(ours(tokenizer, texts), theirs(texts, split_special_tokens=True)["input_ids"], texts)
