@@ -78,6 +78,14 @@ def _run(command, name, argv, values):
     except ElectraTFError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except FileNotFoundError as error:  # what Python says of full disks to a library that wants a temporary folder
+        if "temporary directory" not in str(error):
+            raise
+        print(
+            f"error: {error.strerror}\n  what to do: free some space, or set TMPDIR to a folder with some",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

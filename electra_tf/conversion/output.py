@@ -38,7 +38,7 @@ def whole_folder(folder, is_known: Callable[[str], bool], megabytes: float) -> I
         raise OutputError(
             f"the folder cannot be written: {error.strerror or error}",
             where=folder,
-            expected=f"{megabytes:.0f} MB of free space there",
+            expected=f"{max(1, round(megabytes))} MB of free space there",
             remedy="choose a folder that can be written to, on a disk with space",
         ) from error
     finally:
@@ -58,7 +58,7 @@ def whole_file(path, megabytes: float) -> Iterator[Path]:
         raise OutputError(
             f"the file cannot be written: {error.strerror or error}",
             where=path,
-            expected=f"{megabytes:.0f} MB of free space there",
+            expected=f"{max(1, round(megabytes))} MB of free space there",
             remedy="choose a place that can be written to, on a disk with space",
         ) from error
     finally:

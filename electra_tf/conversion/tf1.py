@@ -143,7 +143,8 @@ def save_variables(folder, table: list[Tensor], weights, slots_m=None, slots_v=N
                 tensors=[tensors[name] for name in names],
             )
         except tf.errors.OpError as error:
-            raise OSError(re.sub(r"\{\{.*?\}\}\s*", "", str(error).splitlines()[0])) from error
+            reason = str(error).splitlines()[0].split("; ")[-1]  # after TensorFlow's own names and places
+            raise OSError(reason.removesuffix(" [Op:SaveV2]")) from error
         pointer = f'model_checkpoint_path: "{PREFIX}"\nall_model_checkpoint_paths: "{PREFIX}"\n'
         for name, text in {"checkpoint": pointer, **(beside or {})}.items():
             write_text(aside / name, text)
