@@ -104,6 +104,8 @@ def convert(
         place = Path(output) if tower != "both" else Path(output) / (f"{name}.keras" if to == "keras" else name)
         models[place] = model
         _tell(model, kind, to, say)
+        if to in FORMS and not (vocab or model.tokenizer):
+            say("there is no tokenizer beside the source, or more than one, and the folder gets none: name it by vocab")
         if to in FORMS:  # raises before anything is written
             folder_tensors(model, to, dtype)
     if to == "keras":

@@ -165,7 +165,7 @@ def tokenizer_beside(path: Path) -> Path | None:
     folder = path if path.is_dir() else path.parent
     if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
         return folder
-    found = [file for file in (folder / "vocab.txt", *folder.glob("*.model")) if file.is_file()]
+    found = [*folder.glob("vocab*.txt"), *folder.glob("*.model")]
     return found[0] if len(found) == 1 else None
 
 

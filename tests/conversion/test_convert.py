@@ -328,6 +328,11 @@ def test_what_stays_behind_is_said(shared, tmp_path):
     said.clear()
     convert(shared / "data/golden/electra_tied/final.ckpt", tmp_path / "one", "tf1", tower="generator", say=said.append)
     assert said == ["Adam's moments and the step stay behind: they go with a whole checkpoint only"]
+    said.clear()
+    convert(tmp_path / "one", tmp_path / "without", say=said.append)
+    assert said == [
+        "there is no tokenizer beside the source, or more than one, and the folder gets none: name it by vocab"
+    ]
 
 
 def test_nothing_is_written_where_one_of_two_towers_cannot_be(shared, tmp_path):
