@@ -81,7 +81,11 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+# Those before the learning rate's compile the longest.
+_SLOW = list(MISTAKES)[:3]
+
+
+@pytest.mark.parametrize("mistake", [pytest.param(m, marks=pytest.mark.slow) if m in _SLOW else m for m in MISTAKES])
 def test_a_deliberate_mistake_fails_the_replay(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     assert _replay(monkeypatch, GOLDEN / "electra_tied", "--compilers", "graph", "--devices", "1") == 1
