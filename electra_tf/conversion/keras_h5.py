@@ -26,8 +26,11 @@ _HEADS_WITH_EMBEDDINGS = ("generator_lm_head", "predictions")
 _ALBERT_BIAS = ("predictions.bias", "predictions.decoder.bias")
 
 
-def read_h5(path) -> dict[str, np.ndarray]:
+def read_h5(path, keep_tied: str | None = None) -> dict[str, np.ndarray]:
     """Every weight under its PyTorch name, with PyTorch's orientation.
+
+    Args:
+        keep_tied: which of two copies that differ is meant: that of the `embeddings`, or the `head`'s; None: an error.
 
     Raises: `CheckpointError` for a file that is damaged, that misses what it lists, holds what it does not list, or
     holds a weight twice with different values.
@@ -35,7 +38,11 @@ def read_h5(path) -> dict[str, np.ndarray]:
     tensors = {}
     with _opened(path) as datasets:
         for name, dataset in datasets:
-            _add(tensors, to_torch_name(name, path), _oriented(name, dataset[()]), path)
+            ours, in_head = to_torch_name(name, path), dataset.name.split("/")[1] in _HEADS_WITH_EMBEDDINGS
+            if ours not in tensors or keep_tied is None:
+                _add(tensors, ours, _oriented(name, dataset[()]), path)
+            elif in_head == (keep_tied == "head"):
+                tensors[ours] = _oriented(name, dataset[()])
     return tensors
 
 
@@ -149,7 +156,7 @@ def _add(tensors, name, array, path):
             f"{name} is there twice and differs, by up to {np.max(np.abs(tensors[name] - array)):.3g}",
             where=path,
             expected="copies that are equal",
-            remedy="save the model again with transformers 4, or convert its PyTorch weights",
+            remedy="say which is meant: --keep_tied=embeddings, or head for the head's copy",
         )
     tensors[name] = array
 

@@ -158,7 +158,7 @@ def read_folder(
             expected=f"one of {', '.join(MODEL_CLASSES)}",
             remedy="name the class whose tensors these are with --class",
         )
-    model = from_torch(read_weights(path), fields, EncoderConfig.from_dict(fields), path, keep_tied)
+    model = from_torch(read_weights(path, keep_tied), fields, EncoderConfig.from_dict(fields), path, keep_tied)
     said = (fields.get("architectures") or [model.name])[0]
     if said != model.name:
         raise CheckpointError(
@@ -224,13 +224,16 @@ def weights_file(folder) -> Path:
     )
 
 
-def read_weights(path) -> dict[str, np.ndarray]:
+def read_weights(path, keep_tied: str | None = None) -> dict[str, np.ndarray]:
     """Every tensor in a file of `WEIGHT_FILES`, by its PyTorch name; half precision comes as float32, which holds it.
 
     Raises: `CheckpointError` where the file, or a shard of it, is missing or damaged.
     """
     path = Path(path)
-    tensors = _read_shards(path, _READERS) if path.suffix == ".json" else _READERS[path.suffix](path)
+    if path.suffix == ".h5":
+        tensors = read_h5(path, keep_tied)
+    else:
+        tensors = _read_shards(path, _READERS) if path.suffix == ".json" else _READERS[path.suffix](path)
     return {name: array.astype("float32") if array.dtype.name in _HALF else array for name, array in tensors.items()}
 
 
@@ -261,7 +264,7 @@ def _read_shards(index, readers):
 
 
 _HALF = ("float16", "bfloat16")
-_READERS = {".safetensors": read_tensors, ".bin": read_bin, ".h5": read_h5}
+_READERS = {".safetensors": read_tensors, ".bin": read_bin}
 _SHAPES = {
     ".safetensors": lambda path: {name: (e.dtype, e.shape) for name, e in read_header(path).items()},
     ".bin": read_bin_shapes,

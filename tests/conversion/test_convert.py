@@ -174,6 +174,28 @@ def test_a_padded_vocabulary_is_cut_back(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [None, "embeddings", "head"])
+@pytest.mark.parametrize("name", ["ElectraForMaskedLM", "AlbertForMaskedLM"])
+def test_copies_in_an_h5_that_differ_are_an_error_unless_one_is_chosen(name, keep, tmp_path):
+    import h5py
+
+    model = made(name, CONFIGS["electra" if name.startswith("Electra") else "albert"])
+    write_folder(tmp_path / "hf", model, form="h5")
+    table = "generator/embeddings/word/embeddings"
+    with h5py.File(tmp_path / "hf/tf_model.h5", "r+") as file:
+        copies = []
+        file["generator_lm_head" if name.startswith("Electra") else "predictions"].visititems(
+            lambda path, item: copies.append(item) if path.endswith("word_embeddings/weight:0") else None
+        )
+        copies[0][...] = copies[0][()] + 1
+    if keep is None:
+        with pytest.raises(CheckpointError, match=r"there twice and differs, by up to 1\b"):
+            read_model(tmp_path / "hf")
+    else:
+        found = read_model(tmp_path / "hf", keep_tied=keep).weights[table]
+        np.testing.assert_array_equal(found, model.weights[table] + (keep == "head"))
+
+
+@pytest.mark.parametrize("keep", [None, "embeddings", "head"])
 def test_tied_tensors_that_differ_are_an_error_unless_one_is_chosen(keep, tmp_path):
     from electra_tf.conversion.safetensors import read_tensors, write_tensors
 
