@@ -135,11 +135,12 @@ def _settings(path):
 def _verified(values, written, reading) -> bool:
     """Prints how far each output is from its source; true when all are within rounding of the type they are kept in."""
     from electra_tf.conversion.convert import verify
-    from electra_tf.conversion.reading import holds_both_towers
+    from electra_tf.conversion.names import TOWERS
+    from electra_tf.conversion.reading import towers_of
 
     pairs = [(values.input, "discriminator"), (values.generator, "generator")] if values.generator else []
-    whole = values.to == "tf1" and values.tower is None and holds_both_towers(values.input)
-    if not pairs and (whole or values.tower == "both"):
+    there = towers_of(values.input) if values.to == "tf1" and values.tower is None else ()
+    if not pairs and (set(TOWERS) <= set(there) or values.tower == "both"):
         pairs = [(values.input, tower) for tower in ("discriminator", "generator")]
     good, tolerance = True, {"float32": _TOLERANCE, "float16": 1e-2, "bfloat16": 5e-2}[values.dtype]
     for (source, tower), path in zip(
@@ -156,4 +157,6 @@ def _verified(values, written, reading) -> bool:
             f"verified by {found['engine']}, as {found['model']}: {path} differs by at most {found['difference']:.2e}, "
             f"where the largest output is {found['largest']:.3g}{'' if within else ', which is too much'}"
         )
+    if unrun := set(there) - set(TOWERS):
+        print(f"copied and not run, since nothing here computes them: {', '.join(sorted(unrun))}")
     return good

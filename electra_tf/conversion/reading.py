@@ -123,8 +123,8 @@ def settings_of(settings: Mapping | None, tower: str | None = None) -> dict:
     return common | (settings or {}).get(tower, {})
 
 
-def holds_both_towers(path) -> bool:
-    """Whether a checkpoint has a discriminator and its generator: a run, or a TF-V1 ELECTRA that was pre-trained so.
+def towers_of(path) -> tuple[str, ...]:
+    """The towers of a checkpoint of several: a run's, or those of a TF-V1 ELECTRA; none for other formats.
 
     Raises: `CheckpointError` for a damaged one, `InputError` where there is nothing to open.
     """
@@ -134,10 +134,15 @@ def holds_both_towers(path) -> bool:
 
     kind = recognise(path)
     if kind != "tf1" or is_albert(path):
-        return kind == "run_directory"
+        return TOWERS if kind == "run_directory" else ()
     shapes = {name: shape for name, shape in read_shapes(path).items() if is_weight(name)}
     found = layout(shapes, "tf1", path)
-    return all(found.fields(tower) is not None for tower in TOWERS)
+    return TOWERS if found.sharing == "encoder" else tuple(found.towers)
+
+
+def holds_both_towers(path) -> bool:
+    """Whether a checkpoint has a discriminator and its generator. Raises as `towers_of`."""
+    return set(TOWERS) <= set(towers_of(path))
 
 
 def load_encoder(

@@ -10,6 +10,7 @@ from electra_tf.conversion import read_folder
 from electra_tf.conversion.tf1 import read_tf1
 from electra_tf.conversion.translation import tower_weights
 
+SHARED = Path(__file__).resolve().parents[2].parent / "shared/data/golden"
 CHECKPOINT = Path(__file__).resolve().parents[1] / "golden/electra_tied/final.ckpt"
 
 
@@ -91,3 +92,13 @@ def test_a_rule_for_tied_copies_is_refused_where_there_are_none(electra_tf, tmp_
     assert done.returncode == 2 and "keep_tied head" in done.stderr
     done = electra_tf(*command, "--task", "mnli", "--tower", "generator")
     assert done.returncode == 2 and "there is no task 'mnli'" in done.stderr
+
+
+def test_verifying_says_what_was_not_run(electra_tf, tmp_path):
+    source = SHARED / "electra_two_tower/final.ckpt"
+    if not source.with_name("final.ckpt.index").is_file():
+        pytest.skip("the reference data are not here")
+    done = electra_tf("convert", "--input", source, "--to", "tf1", "--output", tmp_path / "out", "--verify")
+    assert done.returncode == 0, done.stderr
+    assert "as ElectraForPreTraining" in done.stdout
+    assert "copied and not run, since nothing here computes them: generator_ltr, generator_rtl" in done.stdout
