@@ -96,7 +96,7 @@ def test_a_full_disk_is_an_error_that_names_the_output(refused, to, place):
     found = refused[to, place]
     assert found.status == 2, found.said
     assert "Traceback" not in found.said
-    assert found.said.startswith(("error: the folder cannot be written: ", "error: the file cannot be written: "))
+    assert re.search(r"^error: the (folder|file) cannot be written: ", found.said, re.MULTILINE)
     assert f"\n  where:      {found.output}\n" in found.said
     assert "\n  what to do: " in found.said
 
