@@ -28,8 +28,7 @@ test: $(STAMP)
 # Everything, bounded to an hour; REQUIRE_PEERS makes a missing peer a failure instead of a skipped test. Slow tests run
 # one after another: some measure time.
 test-all: $(STAMP)
-	REQUIRE_PEERS=1 timeout --kill-after=30 900 $(FAST)
-	REQUIRE_PEERS=1 timeout --kill-after=30 2700 $(BIN)/python -m pytest -m slow
+	REQUIRE_PEERS=1 timeout --kill-after=30 3600 sh -c '$(FAST) && $(BIN)/python -m pytest -m slow'
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/pretraining.py
