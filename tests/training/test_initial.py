@@ -211,3 +211,15 @@ def test_without_a_generator_disentangled_embeddings_begin_with_what_is_known(
             weights[f"generator/{table}/embeddings"], known[f"discriminator/{table}/embeddings"]
         )
         assert np.abs(weights[f"discriminator/{table}/delta"]).max() < 1e-20
+
+
+@pytest.mark.parametrize("form", ["bin", "h5", "keras"])
+def test_both_towers_come_from_any_other_format(form, quick_data, tiny_run, tiny_model, tiny_recipe, tmp_path):
+    if form == "bin":
+        pytest.importorskip("torch")
+    towers = convert(tiny_run.model_dir, tmp_path / "out", form, tower="both")
+    weights, _, report = begun(quick_data, tmp_path / "run", tiny_model, tiny_recipe, Start(*towers))
+    expected = read_run(tiny_run.model_dir).weights
+    assert "starts anew" not in report and weights.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(weights[name], array, err_msg=name)
