@@ -13,6 +13,7 @@ from electra_tf.errors import CheckpointError, ConfigError, InputError
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.wordpiece import WordPieceTokenizer
 from electra_tf.training.initial import Start
+from electra_tf.training.recipe import Model
 from electra_tf.training.run import pretrain
 
 HEADS = {"discriminator": {"num_attention_heads": 4}}  # TF-V1 does not tell; the generator has its usual one
@@ -223,3 +224,19 @@ def test_both_towers_come_from_any_other_format(form, quick_data, tiny_run, tiny
     assert "starts anew" not in report and weights.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(weights[name], array, err_msg=name)
+
+
+def test_an_albert_and_its_generator_are_a_start_too(quick_data, tiny_recipe, tmp_path):
+    """From folders that transformers opens, and the generator from Google's TF-V1."""
+    sizes = {"embedding_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 32, "max_position_embeddings": 32}
+    model = Model("alectra_tiny", discriminator=sizes, generator=sizes)
+    recipe = dataclasses.replace(tiny_recipe, steps=2, eval_examples=0)
+    pretrain(quick_data, tmp_path / "run", model, recipe, stream=io.StringIO())
+    towers = convert(tmp_path / "run", tmp_path / "hf", tower="both")
+    convert(towers[1], tmp_path / "tf1", "tf1")
+    expected = read_run(tmp_path / "run").weights
+    for number, generator in enumerate((towers[1], tmp_path / "tf1")):
+        weights, _, _ = begun(quick_data, tmp_path / str(number), model, tiny_recipe, Start(towers[0], generator))
+        for name, array in expected.items():
+            np.testing.assert_array_equal(weights[name], array, err_msg=name)
