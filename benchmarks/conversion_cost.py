@@ -35,8 +35,8 @@ def build(folder):
     """Writes the source; in a process of its own."""
     import numpy as np
 
-    from electra_tf.conversion import pretrained, write_folder
-    from electra_tf.conversion.names import tower_tensors
+    from electra_tf.checkpoints import pretrained, write_folder
+    from electra_tf.checkpoints.name_tables import tower_tensors
     from electra_tf.models import preset
 
     config, random = preset("electra_base").encoder, np.random.default_rng(0)

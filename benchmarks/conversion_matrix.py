@@ -16,11 +16,12 @@ import numpy as np
 from conversion_parity import networks, random_model
 
 from electra_tf import convert
-from electra_tf.conversion import read_model, write_folder
-from electra_tf.conversion.names import MODEL_CLASSES, TOWERS
-from electra_tf.conversion.tf1 import is_weight, read_tf1
-from electra_tf.conversion.tf1_albert import is_albert
-from electra_tf.conversion.tf1_tasks import tasks_of
+from electra_tf.checkpoints import read_model, write_folder
+from electra_tf.checkpoints.google_albert import is_albert
+from electra_tf.checkpoints.google_electra import read_tf1
+from electra_tf.checkpoints.google_heads import tasks_of
+from electra_tf.checkpoints.google_slots import is_weight
+from electra_tf.checkpoints.name_tables import MODEL_CLASSES, TOWERS
 from electra_tf.errors import ElectraTFError
 
 FORMATS = ("safetensors", "bin", "h5", "keras", "tf1")

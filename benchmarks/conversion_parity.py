@@ -21,8 +21,8 @@ import numpy as np
 from transformers_peer import OUTPUTS, inputs, spread
 
 from electra_tf import convert
-from electra_tf.conversion import LoadedModel, read_model, write_folder
-from electra_tf.conversion.names import MODEL_CLASSES
+from electra_tf.checkpoints import LoadedModel, read_model, write_folder
+from electra_tf.checkpoints.name_tables import MODEL_CLASSES
 from electra_tf.models import EncoderConfig
 
 LIMIT = 1e-5

@@ -1,6 +1,7 @@
-"""Seconds from the command to its first finished step.
+"""Seconds from a command to its first finished step.
 
-python benchmarks/first_step.py --data DATA [--gin_file electra_tiny] [--batch_size 32] [--rounds 3]
+python benchmarks/first_step.py [--rounds 3] pretrain --gin_file electra_tiny --data DATA
+python benchmarks/first_step.py [--rounds 3] finetune --task mrpc --data GLUE/MRPC --init_checkpoint CHECKPOINT
 """
 
 import argparse
@@ -11,13 +12,15 @@ import tempfile
 import time
 
 
-def first_step(data, gin_file, batch_size) -> float:
-    params = {"steps": 1_000_000, "log_every": 1, "batch_size": batch_size, "eval_every": 0, "eval_examples": 0}
-    words = [word for name, value in params.items() for word in ("--gin_param", f"Recipe.{name} = {value}")]
+def first_step(words) -> float:
+    params = {"log_every": 1, "batch_size": 32}
+    if words[0] == "pretrain":
+        params |= {"steps": 1_000_000, "eval_every": 0, "eval_examples": 0}
+    more = [word for name, value in params.items() for word in ("--gin_param", f"Recipe.{name} = {value}")]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "electra_tf", "pretrain", "--gin_file", gin_file, *words, "--data", data]
         began = time.perf_counter()
-        run = subprocess.Popen([*command, "--model_dir", folder], stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "electra_tf", *words, *more, "--model_dir", folder]
+        run = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         try:
             for line in run.stderr:
                 if line.startswith("step 1/"):
@@ -30,13 +33,12 @@ def first_step(data, gin_file, batch_size) -> float:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--gin_file", default="electra_tiny")
-    parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="a command and its flags, but for --model_dir")
     options = parser.parse_args()
-    seconds = [first_step(options.data, options.gin_file, options.batch_size) for _ in range(options.rounds)]
-    print(f"{options.gin_file}: {statistics.median(seconds):.1f} s (each: {', '.join(f'{s:.1f}' for s in seconds)})")
+    seconds = [first_step(options.words) for _ in range(options.rounds)]
+    each = ", ".join(f"{one:.1f}" for one in seconds)
+    print(f"{' '.join(options.words[:3])}: {statistics.median(seconds):.1f} s (each: {each})")
 
 
 if __name__ == "__main__":

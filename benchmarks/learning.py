@@ -19,35 +19,39 @@ import sys
 import time
 from pathlib import Path
 
-PARITY = {"batch_size": 32, "learning_rate": 5e-4, "warmup_steps": 100, "schedule": "product", "bias_correction": False}
+PARITY = {"batch_size": 32, "peak": 5e-4, "warmup_steps": 100, "kind": "product", "bias_correction": False}
 
 
 def prepare(data, params):
-    """(dataset, method configuration, recipe, special ids) of electra_tiny.gin over `data`."""
+    """(dataset, objective, recipe, schedule, optimizer) of electra_tiny.gin over `data`."""
     from electra_tf.cli.gin_files import configured
     from electra_tf.data.reader import DataSet
-    from electra_tf.pretraining.electra import SpecialIds
-    from electra_tf.training.recipe import Model, Recipe
+    from electra_tf.pretraining.electra import ReplacedTokenDetection
+    from electra_tf.pretraining.run import settings_of
+    from electra_tf.pretraining.tokens import Tokens
+    from electra_tf.training.recipe import Recipe
 
     dataset = DataSet.open(data)
-    ids = dataset.manifest.tokenizer
-    (model, recipe), _ = configured([Model, Recipe], ["electra_tiny"], params)
-    special = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
-    return dataset, model.electra_config(ids["vocabulary_size"]), recipe, special
+    (recipe, settings, masking, schedule, optimizer), _ = configured(Recipe, settings_of, ["electra_tiny"], params)
+    objective = ReplacedTokenDetection(settings, masking, Tokens.of(dataset.tokenizer), recipe.steps)
+    return dataset, objective, recipe, schedule, optimizer
 
 
-def torch_model(config, weights):
+def torch_model(objective, weights):
     """The peer with our weights."""
     import torch
     from torch_electra import TorchElectra
 
-    from electra_tf.conversion.models import pretrained
-    from electra_tf.conversion.torch_tensors import to_torch
+    from electra_tf.checkpoints.models import pretrained
+    from electra_tf.checkpoints.torch_classes import to_torch
 
-    fields = [{**c.to_dict(), "attn_implementation": "eager"} for c in (config.generator, config.discriminator)]
-    model = TorchElectra(*fields, gathered=True, disc_weight=config.disc_weight)
+    fields = [
+        {**c.to_dict(), "attn_implementation": "eager"}
+        for c in (objective.towers["generator"], objective.towers["discriminator"])
+    ]
+    model = TorchElectra(*fields, gathered=True, disc_weight=objective.settings.disc_weight)
     for tower, part in (("generator", model.generator), ("discriminator", model.discriminator)):
-        tensors = to_torch(pretrained(tower, getattr(config, tower), weights))
+        tensors = to_torch(pretrained(tower, objective.towers[tower], weights))
         state = {name: torch.tensor(array) for name, array in tensors.items()}
         missing, unexpected = part.load_state_dict(state, strict=False)
         assert not unexpected and not [n for n in missing if "generator_lm_head" not in n], (missing, unexpected)
@@ -72,27 +76,26 @@ def parity(data, steps, output):
 
     from electra_tf.optimizers.adamw import AdamW
     from electra_tf.optimizers.schedules import Schedule
-    from electra_tf.pretraining.electra import Electra
     from electra_tf.training.step import Step
 
     keras.utils.set_random_seed(0)
-    dataset, config, _, special = prepare(data, ["Model.disc_weight = 50.0"])
-    schedule = Schedule(PARITY["schedule"], PARITY["learning_rate"], 1000, PARITY["warmup_steps"])
-    observe = lambda batch, drawn, outputs: outputs._asdict()  # noqa: E731
-    step = Step(Electra(config), AdamW(), schedule, special, 0, "graph", observe=observe)
+    dataset, objective, *_ = prepare(data, ["Electra.disc_weight = 50.0"])
+    schedule = Schedule(PARITY["kind"], PARITY["peak"], PARITY["warmup_steps"])
+    objective.measure = lambda batch, drawn, outputs: outputs._asdict()
+    step = Step(objective, AdamW(), schedule, 1000, 0, "graph")
     weights = {name: w.numpy() for name, w in step.weights.items()}
     random = np.random.default_rng(0)
     moved = {name: w * (1 + random.integers(-1, 2, w.shape) * np.finfo("float32").eps) for name, w in weights.items()}
     moved = {name: w.astype("float32") for name, w in moved.items()}
-    peers = [torch_model(config, start).train() for start in (weights, moved)]
-    rates = product(schedule.peak, schedule.steps, schedule.warmup_steps)
+    peers = [torch_model(objective, start).train() for start in (weights, moved)]
+    rates = product(schedule.peak, 1000, schedule.warmup_steps)
     optimizers = [PlainAdamW(p.named_parameters(), rates) for p in peers]
 
     @tf.function(autograph=False)
     def ours(batch, drawn):
         gradients, outputs = step.gradients(batch)
         step.apply_gradients(gradients)
-        return outputs["mlm_loss"], outputs["disc_loss"], outputs["sampled"]
+        return outputs["generator_loss"], outputs["disc_loss"], outputs["sampled"]
 
     rows = []
     for batch in dataset.batches(PARITY["batch_size"], seed=0).take(steps):
@@ -138,25 +141,23 @@ def run_peer(data, steps, seed):
     import torch
     from torch_electra import PlainAdamW, linear
 
-    from electra_tf.conversion.torch_tensors import from_torch
-    from electra_tf.models.encoder import named_variables
-    from electra_tf.pretraining.electra import Electra, draw
+    from electra_tf.checkpoints.torch_classes import from_torch
+    from electra_tf.pretraining.evaluation import DetectionEvaluation
     from electra_tf.pretraining.informed_start import start_informed
-    from electra_tf.training.evaluation import Evaluation
 
     torch.manual_seed(seed)
     keras.utils.set_random_seed(1000 + seed)
-    dataset, config, recipe, special = prepare(data, free_settings(steps, seed))
-    judge = Electra(config)
-    start_informed(judge, dataset.frequencies)
-    variables = named_variables(judge)
-    peer = torch_model(config, {name: v.numpy() for name, v in variables.items()})
-    evaluation = Evaluation(judge, dataset, special, recipe.eval_examples, recipe.batch_size, recipe.eval_seed)
-    rates = linear(recipe.learning_rate, steps, recipe.warmup_steps)
-    optimizer = PlainAdamW(peer.named_parameters(), rates, correct_bias=recipe.bias_correction)
+    dataset, judge, recipe, schedule, rule = prepare(data, free_settings(steps, seed))
+    towers = [getattr(judge.model, tower) for tower in judge.towers]
+    start_informed(towers, judge.model.masked_lm, dataset.frequencies)
+    variables = judge.weights
+    peer = torch_model(judge, {name: v.numpy() for name, v in variables.items()})
+    evaluation = DetectionEvaluation(judge, dataset, recipe.eval_examples, recipe.batch_size, recipe.eval_seed)
+    rates = linear(schedule.peak, steps, schedule.warmup_steps)
+    optimizer = PlainAdamW(peer.named_parameters(), rates, correct_bias=rule.bias_correction)
     curve = []
     for number, batch in enumerate(dataset.batches(recipe.batch_size, seed=100 + seed).take(steps), start=1):
-        drawn = draw(batch, 5000 + seed, tf.constant(number, tf.int64), config, special)
+        drawn = judge.draw(batch, 5000 + seed, tf.constant(number, tf.int64))
         peer.train()
         loss, *_ = peer(*as_torch(batch, drawn), numbers=torch.rand(tuple(drawn.numbers.shape)))
         loss.backward()
@@ -164,8 +165,8 @@ def run_peer(data, steps, seed):
         if number % recipe.eval_every == 0:
             for tower, part in (("discriminator", peer.discriminator), ("generator", peer.generator)):
                 tensors = {name: t.detach().numpy() for name, t in part.state_dict().items()}
-                tower_config = getattr(config, tower)
-                for name, array in from_torch(tensors, tower_config.to_dict(), tower_config).weights.items():
+                tower_config = judge.towers[tower]
+                for name, array in from_torch(tensors, tower_config.to_dict(), tower_config).tower_weights().items():
                     if name in variables:
                         variables[name].assign(array)
             curve.append({"step": number, **evaluation()})

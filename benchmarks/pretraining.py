@@ -118,18 +118,22 @@ def run_transformers_tf(steps):
 
 
 def run_ours(steps, compiler):
+    import numpy as np
     import tensorflow as tf
 
     from electra_tf.optimizers.adamw import AdamW
     from electra_tf.optimizers.schedules import Schedule
-    from electra_tf.pretraining.electra import Electra, ElectraConfig, SpecialIds
+    from electra_tf.pretraining.electra import ReplacedTokenDetection
+    from electra_tf.pretraining.masking import Masking
+    from electra_tf.pretraining.settings import Electra
+    from electra_tf.pretraining.tokens import Tokens
+    from electra_tf.training.devices import use_threads
     from electra_tf.training.step import Step
-    from electra_tf.training.strategy import use_threads
 
     use_threads(THREADS)
-    generator, discriminator = configs()
-    model = Electra(ElectraConfig(discriminator, generator))
-    training = Step(model, AdamW(), Schedule(), SpecialIds(0, 101, 102, 103), run_seed=0, compiler=compiler)
+    tokens = Tokens(0, 100, 101, 102, 103, VOCABULARY, np.ones(VOCABULARY, bool))
+    objective = ReplacedTokenDetection(Electra("electra_small"), Masking(), tokens, 1_000_000)
+    training = Step(objective, AdamW(), Schedule(), 1_000_000, seed=0, compiler=compiler)
     tensors = {name: tf.constant(array, tf.int32) for name, array in batch().items()}
     step = tf.function(lambda: training(tensors), autograph=False)
     return timed(lambda: float(step()["grad_norm"]), steps)

@@ -1,5 +1,7 @@
 """The one exception family of the project: errors written for the person who caused them."""
 
+import unicodedata
+
 
 class ElectraTFError(Exception):
     """Something the user can put right.
@@ -22,7 +24,7 @@ class ElectraTFError(Exception):
             lines.append(f"  expected:   {expected}")
         if remedy is not None:
             lines.append(f"  what to do: {remedy}")
-        super().__init__("\n".join(lines))
+        super().__init__(shown("\n".join(lines)))
 
 
 class ConfigError(ElectraTFError):
@@ -51,3 +53,22 @@ class TrainingError(ElectraTFError):
 
 class DependencyError(ElectraTFError):
     """An optional package that this feature needs is not installed."""
+
+
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def shown(text: str) -> str:
+    """`text` with control characters, and marks that turn the direction of what follows, written out.
+
+    So that a terminal shows what is in a stranger's file, and does not obey it. Lines and tabs stay.
+    """
+    return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_plain(character):
+    if character in "\n\t" or character.isprintable():
+        return True
+    if unicodedata.category(character) in ("Cc", "Cs"):
+        return False
+    return unicodedata.bidirectional(character) not in _TURNS

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from electra_tf.data.builder import build_data
-from electra_tf.text.vocabulary import train_vocabulary
 from electra_tf.text.wordpiece import WordPieceTokenizer
+from electra_tf.text.wordpiece_vocabulary import train_vocabulary
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "electra_tf" / "quickstart"
 
@@ -20,6 +20,21 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if os.environ.get("REQUIRE_PEERS") and report.skipped and "could not import" in str(report.longrepr):
         report.outcome = "failed"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data beside the repository."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the reference data are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden_albert(shared) -> Path:
+    """What Google's ALBERT made of a text: instances, records, statistics."""
+    return shared / "data/golden/albert_data"
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +62,14 @@ def quick_data(quick_text, quick_vocab, tmp_path_factory) -> Path:
     """A data set of length 32, about 2,000 examples in several shards, some held out. Not to be changed."""
     folder = tmp_path_factory.mktemp("data") / "data"
     build_data(quick_text, quick_vocab, folder, length=32, held_out=0.05, shard_examples=500, processes=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quick_pairs(quick_text, quick_vocab, tmp_path_factory) -> Path:
+    """As `quick_data`, but pairs of segments."""
+    folder = tmp_path_factory.mktemp("pairs") / "data"
+    build_data(quick_text, quick_vocab, folder, length=32, held_out=0.05, shard_examples=500, processes=0, pairs=True)
     return folder
 
 

@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import sys
+from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 
 from absl import flags
 
-from electra_tf.errors import CheckpointError, ConfigError
+from electra_tf.errors import CheckpointError, ConfigError, shown
 
 DESCRIPTION = "Writes a checkpoint in another format, each model as one that transformers or Keras opens, or as TF-V1."
 EXAMPLE = """
@@ -74,7 +75,7 @@ def define_flags() -> None:
 
 
 def run(values) -> int:
-    from electra_tf.conversion.convert import convert
+    from electra_tf.checkpoints.convert import convert
 
     if values.shard_gigabytes is not None and not isfinite(values.shard_gigabytes):
         raise ConfigError(f"--shard_gigabytes is {values.shard_gigabytes}", expected="a number")
@@ -96,7 +97,7 @@ def run(values) -> int:
         dtype=values.dtype,
         shard_bytes=values.shard_gigabytes and int(values.shard_gigabytes * 1e9),
         sharing=values.sharing,
-        say=lambda text: print(f"note: {text}", file=sys.stderr),
+        say=lambda text: print(f"note: {shown(text)}", file=sys.stderr),
         **reading,
     )
     for path in written:
@@ -108,8 +109,12 @@ def run(values) -> int:
 _GOOGLES = {"down_scale_factor", "net_structure_type", "gap_size", "num_memory_blocks", "layers_to_keep"}
 
 
+# Of transformers' and Google's files, near to other names; what else they write is no concern of the encoder.
+_OTHERS = {"classifier_dropout", "num_attention_layers", "hidden_dropout", "embedding_dropout_prob"}
+
+
 def _settings(path):
-    from electra_tf.conversion.names import TOWERS
+    from electra_tf.checkpoints.name_tables import TOWERS
     from electra_tf.models.config import EncoderConfig
 
     if path is None:
@@ -123,23 +128,22 @@ def _settings(path):
     known = {f.name for f in dataclasses.fields(EncoderConfig)} | _GOOGLES
     of_towers = {tower: settings[tower] for tower in TOWERS if isinstance(settings.get(tower), dict)}
     given = (settings.keys() - of_towers.keys()).union(*of_towers.values())
-    if unknown := given - known:
-        raise ConfigError(
-            f"there is no field {', '.join(sorted(unknown))}",
-            where=path,
-            expected=f"fields among {', '.join(sorted(known))}; those of one tower under its name",
-        )
-    return settings
+    for name in sorted(given - known - _OTHERS):
+        if meant := get_close_matches(name, known, 1, 0.85):
+            raise ConfigError(f"there is no field {name}", where=path, remedy=f"write {meant[0]}, or remove it")
+    of_towers = {tower: {n: v for n, v in own.items() if n in known} for tower, own in of_towers.items()}
+    return {name: value for name, value in settings.items() if name in known} | of_towers
 
 
 def _verified(values, written, reading) -> bool:
     """Prints how far each output is from its source; true when all are within rounding of the type they are kept in."""
-    from electra_tf.conversion.convert import verify
-    from electra_tf.conversion.names import TOWERS
-    from electra_tf.conversion.reading import towers_of
+    from electra_tf.checkpoints.formats import TARGETS, holds
+    from electra_tf.checkpoints.name_tables import TOWERS
+    from electra_tf.checkpoints.reading import towers_of
+    from electra_tf.checkpoints.verify import verify
 
     pairs = [(values.input, "discriminator"), (values.generator, "generator")] if values.generator else []
-    there = towers_of(values.input) if values.to == "tf1" and values.tower is None else ()
+    there = towers_of(values.input) if holds(TARGETS[values.to], "joint") and values.tower is None else ()
     if not pairs and (set(TOWERS) <= set(there) or values.tower == "both"):
         pairs = [(values.input, tower) for tower in ("discriminator", "generator")]
     good, tolerance = True, {"float32": _TOLERANCE, "float16": 1e-2, "bfloat16": 5e-2}[values.dtype]

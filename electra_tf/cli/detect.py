@@ -6,7 +6,7 @@ import sys
 from absl import flags
 
 from electra_tf.cli.queries import define_model_flags, encode, logits, open_model, require_sentences
-from electra_tf.errors import CheckpointError
+from electra_tf.errors import CheckpointError, shown
 
 DESCRIPTION = "Marks the tokens of sentences that look replaced, with their probabilities, by a discriminator."
 EXAMPLE = "electra-tf detect --input runs/tiny 'The captain looked at the banana.'"
@@ -69,10 +69,10 @@ def in_words(answer: dict, threshold: float = 0.5, color: bool = False) -> str:
     sentence, parts, done = answer["sentence"], [], 0
     for token in answer["tokens"]:
         if token["probability"] >= threshold:
-            text = f"[{sentence[token['start'] : token['end']]} {token['probability']:.0%}]"
-            parts += [sentence[done : token["start"]], f"{_RED}{text}{_PLAIN}" if color else text]
+            text = f"[{shown(sentence[token['start'] : token['end']])} {token['probability']:.0%}]"
+            parts += [shown(sentence[done : token["start"]]), f"{_RED}{text}{_PLAIN}" if color else text]
             done = token["end"]
-    return "".join([*parts, sentence[done:]])
+    return "".join([*parts, shown(sentence[done:])])
 
 
 def _with_marks(answer, threshold):

@@ -5,7 +5,7 @@ import json
 from absl import flags
 
 from electra_tf.cli.queries import define_model_flags, encode, logits, open_model, require_sentences
-from electra_tf.errors import CheckpointError, InputError
+from electra_tf.errors import CheckpointError, InputError, shown
 
 DESCRIPTION = "Shows the likeliest tokens for each [MASK] in sentences, by a model with a masked-LM head."
 EXAMPLE = "electra-tf fill-mask --input runs/tiny 'The captain looked at the [MASK].'"
@@ -30,7 +30,7 @@ def run(flag_values, sentences: list[str]) -> None:
     if flag_values.json:
         print(json.dumps(answers, ensure_ascii=False))
     else:
-        print("\n\n".join(map(_in_words, answers)))
+        print(shown("\n\n".join(map(_in_words, answers))))
 
 
 def fill_mask(model, tokenizer, sentence: str, top: int = 5) -> dict:

@@ -1,20 +1,27 @@
 """`electra-tf COMMAND`: finds the command, reads its flags, runs it, and turns a user's error into status 2."""
 
+import errno
 import importlib
 import os
 import sys
+from contextlib import contextmanager
 
 from absl import flags
 
+from electra_tf.cli.terminal import keep_traceback, let_go_of_stdout, settle_streams
 from electra_tf.errors import ElectraTFError
 from electra_tf.startup import leave_out_optional_imports, restart_with_tunables
 from electra_tf.version import __version__
 
 COMMANDS = {
-    "quickstart": "all of it, on nine bundled books, in some minutes",
+    "quickstart": "all of it, on eight bundled books, in some minutes",
     "vocab": "train a vocabulary from text",
     "data": "build a data set from text",
-    "pretrain": "pre-train a generator and a discriminator, or go on with a run",
+    "pretrain": "pre-train encoders by any objective, or go on with a run",
+    "finetune": "fine-tune a checkpoint on labelled texts",
+    "predict": "answers of a fine-tuned model to texts",
+    "evaluate": "score a fine-tuned model on labelled texts",
+    "glue": "write what GLUE's server scores",
     "convert": "write a checkpoint in another format",
     "fill-mask": "fill in [MASK] in a sentence",
     "detect": "find replaced tokens in a sentence",
@@ -24,7 +31,11 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits: 0 when all was done, 2 after an error of the user's."""
-    is_program, argv = argv is None, sys.argv[1:] if argv is None else argv
+    with _in_words():
+        _main(argv is None, sys.argv[1:] if argv is None else argv)
+
+
+def _main(is_program, argv):
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
         sys.exit(0 if argv else 2)
@@ -49,8 +60,9 @@ def run_command(command, name: str, argv: list[str]) -> None:
     )  # TensorFlow's own messages, but for errors, say nothing to users
     before = set(flags.FLAGS)
     try:
-        command.define_flags()
-        _run(command, name, argv, flags.FLAGS)
+        with _in_words():
+            command.define_flags()
+            _run(command, name, argv, flags.FLAGS)
     finally:
         # Absl's flags are the process's; without these, main() can be called again.
         for flag in set(flags.FLAGS) - before:
@@ -73,26 +85,57 @@ def _run(command, name, argv, values):
             file=sys.stderr,
         )
         sys.exit(2)
+    sys.exit((command.run(values, positional) if takes else command.run(values)) or 0)
+
+
+@contextmanager
+def _in_words():
+    """Within it, whatever ends a command is said in words, and decides the status."""
+    settle_streams()
     try:
-        status = command.run(values, positional) if takes else command.run(values)
-    except ElectraTFError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except FileNotFoundError as error:  # what Python says of full disks to a library that wants a temporary folder
-        if "temporary directory" not in str(error):
-            raise
-        print(
-            f"error: {error.strerror}\n  what to do: free some space, or set TMPDIR to a folder with some",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go_of_stdout()
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    sys.exit(status or 0)
+    except SystemExit:
+        raise
+    except BaseException as error:  # a panic of a library in Rust is no Exception
+        sys.exit(_told(error))
+
+
+def _told(error: BaseException) -> int:
+    """Says what went wrong; returns the status."""
+    if isinstance(error, ElectraTFError):
+        found, status = error, 2
+    elif isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # what Python says of full disks
+        found = ElectraTFError(str(error.strerror), remedy="free some space, or set TMPDIR to a folder with some")
+        status = 2
+    elif isinstance(error, OSError):
+        found, status = ElectraTFError(str(error.strerror or error), where=error.filename), 2
+    elif isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        found = ElectraTFError(
+            "there is not enough memory", remedy="take a smaller model, batch or length, or free some"
+        )
+        status = 2
+    else:
+        reason = (str(error).strip().splitlines() or [""])[0][:200]
+        kept = keep_traceback(error)
+        found = ElectraTFError(
+            f"nobody foresaw this: {type(error).__name__}: {reason}",
+            where=f"the traceback is in {kept}" if kept else None,
+            remedy="report it, with that file; it is a fault of this program",
+        )
+        status = 1
+    print(f"error: {found}", file=sys.stderr)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        let_go_of_stdout()
+    return status
 
 
 def _overview():

@@ -1,4 +1,4 @@
-"""`electra-tf pretrain`: pre-train a generator and a discriminator, or go on with a run."""
+"""`electra-tf pretrain`: pre-train encoders by any objective, or go on with a run."""
 
 import json
 
@@ -7,8 +7,8 @@ from absl import flags
 from electra_tf.errors import ConfigError
 
 DESCRIPTION = (
-    "Pre-trains a generator and a discriminator on a data set. The same command started again goes on where the run "
-    "stood."
+    "Pre-trains encoders on a data set: ELECTRA's generator and discriminator, ALBERT, or another objective that a gin "
+    "file names. The same command started again goes on where the run stood."
 )
 EXAMPLE = """
 electra-tf pretrain --gin_file electra_tiny --data data --model_dir runs/tiny
@@ -24,11 +24,13 @@ def define_flags() -> None:
     flags.DEFINE_string("data", None, "A data set made by `electra-tf data`.")
     flags.DEFINE_string("model_dir", None, "The run directory; a run that it holds is resumed.")
     flags.DEFINE_multi_string(
-        "gin_file", [], "Experiment files, by path or by name (electra_tiny, electra_small, ...)."
+        "gin_file", [], "Experiment files, by path or by name (electra_tiny, albert_tiny, papers/electra_base, ...)."
     )
     flags.DEFINE_multi_string("gin_param", [], "Single settings, such as 'Recipe.batch_size = 64'.")
     flags.DEFINE_string("strategy", "one", "one, mirrored, multi_worker (TF_CONFIG) or tpu.")
-    flags.DEFINE_integer("devices", None, "How many devices of this machine to use.", lower_bound=1)
+    flags.DEFINE_integer(
+        "devices", None, "How many devices of this machine to use; several are mirrored.", lower_bound=1
+    )
     flags.DEFINE_integer("threads", None, "Threads of an operation on a CPU; all cores by default.", lower_bound=1)
     flags.DEFINE_string("init_checkpoint", None, "Take a new run's weights from this checkpoint, of any format.")
     flags.DEFINE_string("init_generator", None, "Take the generator's from this one.")
@@ -41,24 +43,28 @@ def define_flags() -> None:
 
 def run(values) -> int:
     from electra_tf.cli.gin_files import configured
-    from electra_tf.training.initial import Start
-    from electra_tf.training.recipe import Model, Recipe
-    from electra_tf.training.run import pretrain
+    from electra_tf.pretraining.run import pretrain, settings_of
+    from electra_tf.training.devices import Devices
+    from electra_tf.training.recipe import Recipe
+    from electra_tf.training.start import Start
 
-    (model, recipe), operative = configured([Model, Recipe], values.gin_file, values.gin_param)
+    filled, operative = configured(Recipe, settings_of, values.gin_file, values.gin_param)
+    recipe, settings, masking, schedule, optimizer = filled
     start = None
     if values.init_checkpoint or values.init_generator:
-        start = Start(values.init_checkpoint, values.init_generator, values.init_vocab, values.init_slots)
+        towers = {"generator": values.init_generator} if values.init_generator else {}
+        start = Start(values.init_checkpoint, towers, values.init_vocab, values.init_slots)
     elif values.init_vocab or values.init_slots:
         raise ConfigError("--init_vocab or --init_slots without a checkpoint", expected="--init_checkpoint, too")
     result = pretrain(
         values.data,
         values.model_dir,
-        model,
+        settings,
         recipe,
-        strategy=values.strategy,
-        devices=values.devices,
-        threads=values.threads,
+        masking=masking,
+        schedule=schedule,
+        optimizer=optimizer,
+        devices=Devices(values.strategy, values.devices, values.threads),
         extend=values.extend,
         start=start,
         operative_config=operative,

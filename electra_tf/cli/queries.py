@@ -30,7 +30,7 @@ def open_model(flag_values):
     Raises: errors of `load_tower`; `InputError` where there is no tokenizer, `ConfigError` where it has more
     tokens than the model.
     """
-    from electra_tf.conversion import load_tower
+    from electra_tf.checkpoints import load_tower
     from electra_tf.text.tokenizer import Tokenizer
 
     settings = {"num_attention_heads": flag_values.heads} if flag_values.heads else None
@@ -64,9 +64,10 @@ def encode(tokenizer, sentence: str, max_length: int):
 def logits(model, encoding):
     """The model's answer to one sentence, a float32 array without the batch axis."""
     import numpy as np
+    from keras import ops
 
     ids, types = np.array([encoding.ids], "int32"), np.array([encoding.type_ids], "int32")
-    return np.asarray(model(ids, token_type_ids=types))[0]
+    return ops.convert_to_numpy(model(ids, token_type_ids=types))[0]
 
 
 def require_sentences(sentences: list[str], example: str) -> None:

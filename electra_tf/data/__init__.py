@@ -1,0 +1,1 @@
+"""From text to shuffled TFRecords, and back as batches that are a function of the step."""

@@ -6,20 +6,19 @@ Beside the output stands `<output>.building` until the end; a build that was kil
 and goes on. The output appears whole, by one rename.
 """
 
-import fcntl
 import hashlib
-import math
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
-from electra_tf.data.corpus import UNIT_BYTES, empty_corpus, expand, read_units
+from electra_tf.data.corpus import UNIT_BYTES, empty_corpus, expand, no_pairs, read_units, size_on_disk
+from electra_tf.data.examples import FEATURES, ORDER
+from electra_tf.data.held_out import better_choice
 from electra_tf.data.manifest import SPLITS, VOCAB_FOLDER, Manifest, Shard, Split, describe_tokenizer
+from electra_tf.data.progress import Progress, Reporter
 from electra_tf.data.stages import (
     Recipe,
     ShardJob,
@@ -28,32 +27,14 @@ from electra_tf.data.stages import (
     process_unit,
     write_shard,
 )
+from electra_tf.data.unknown_text import check_known
+from electra_tf.data.work_folder import work_folder, work_name
 from electra_tf.data.workers import workers
-from electra_tf.errors import InputError, OutputError
+from electra_tf.errors import InputError
+from electra_tf.files import put, remove
+from electra_tf.text.lost_marks import TOLERANCE
 
-PACKING_FIELDS = ("packing", "cross_documents", "document", "text_field", "seed", "held_out", "unit_bytes")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the builder tells while it works.
-
-    Attributes:
-        stage: "start" (once, when the workers are ready), "units", "shards".
-        name: the unit or shard just finished.
-        kept: it was found finished by an earlier build.
-        done, total: bytes of input files read, or shards written.
-        text_bytes: text worked through by this build, decompressed.
-        seconds: since the build began.
-    """
-
-    stage: str
-    name: str
-    kept: bool
-    done: int
-    total: int
-    text_bytes: int
-    seconds: float
+PACKING_FIELDS = ("packing", "pairs", "cross_documents", "document", "text_field", "seed", "held_out", "unit_bytes")
 
 
 def build_data(
@@ -66,6 +47,7 @@ def build_data(
     seed: int = 0,
     held_out: float = 0.01,
     packing: str = "lossless",
+    pairs: bool = False,
     cross_documents: bool = False,
     document: str = "blank_line",
     text_field: str = "text",
@@ -87,9 +69,12 @@ def build_data(
             but without their start. None: by the cores and the size of the input.
         seed: of the shuffle, of the choice of segments.
         held_out: about this share of the documents, chosen by a hash of their text, goes to the split
-            "held_out". Of two documents or more, at least one does, unless this is 0.
+            "held_out". Of two documents or more, at least one does, unless this is 0. Where documents are so long that
+            much more or less of the text would be held out, a stretch of lines of each is.
         packing: "lossless" keeps every token; "original" is the packer published with ELECTRA, which drops
-            some.
+            some; "albert" that published with ALBERT, which makes pairs, drops some, swaps some, and says which.
+        pairs: an example is two consecutive segments of one document, for sentence-order prediction; which are
+            swapped is drawn in training. The packing "albert" means pairs, too.
         cross_documents: an example may go on into the next document (within a unit).
         document: "blank_line" separates documents, or each "line" is one.
         text_field: of JSON lines, the field that holds the text.
@@ -102,13 +87,15 @@ def build_data(
     from electra_tf.text.tokenizer import Tokenizer
 
     began = time.monotonic()
-    paths = expand([input] if isinstance(input, str | Path) else input)
+    output = Path(output).absolute()
+    paths = expand([input] if isinstance(input, str | Path) else input, apart_from=work_name(output))
     tokenizer = Tokenizer.from_pretrained(vocab)
     recipe = Recipe(
         length=length,
         seed=seed,
         held_out=held_out,
         packing=packing,
+        pairs=pairs or packing == "albert",
         cross_documents=cross_documents,
         document=document,
         text_field=text_field,
@@ -116,34 +103,29 @@ def build_data(
         shard_examples=shard_examples,
         fingerprint=tokenizer.fingerprint,
         vocabulary_size=len(tokenizer),
+        unk_id=tokenizer.unk_id,
         cls_id=tokenizer.cls_id,
         sep_id=tokenizer.sep_id,
         pad_id=tokenizer.pad_id,
     )
-    output = Path(output).absolute()
-    try:
-        input_bytes = sum(path.stat().st_size for path in paths)
-        report = _Reporter(progress, began, input_bytes)
-        with _work_folder(output) as work, workers(processes, paths, tokenizer) as run:
-            report("start")
-            recipe, units = _process_units(run, paths, recipe, work, report)
-            folder = work / recipe.key / "data"
-            shards = _write_shards(run, units, recipe, folder, report)
-            manifest = _manifest(recipe, tokenizer, len(paths), units, shards)
-            tokenizer.save(folder / VOCAB_FOLDER)
-            manifest.write(folder)
-            _publish(folder, output)
-            shutil.rmtree(work)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write: {error.strerror or error}",
-            where=error.filename or output,
-            remedy="choose an --output that can be written to, on a disk with room for three times the text",
-        ) from error
+    with work_folder(output, room="three times the text") as work, workers(processes, paths, tokenizer) as run:
+        report = Reporter(progress, began, sum(map(size_on_disk, paths)))
+        report("start")
+        asked = recipe.held_out
+        recipe, units = _process_units(run, paths, recipe, tokenizer, work, report)
+        for warning in _warnings(recipe, asked, tokenizer, paths, units):
+            report("warning", warning)
+        folder = work / recipe.key / "data"
+        shards = _write_shards(run, units, recipe, folder, report)
+        manifest = _manifest(recipe, tokenizer, len(paths), units, shards)
+        tokenizer.save(folder / VOCAB_FOLDER)
+        manifest.write(folder)
+        put(folder, output)  # the one moment in which the output appears
+        shutil.rmtree(work)
     return manifest
 
 
-def _process_units(run, paths, recipe, work, report):
+def _process_units(run, paths, recipe, tokenizer, work, report):
     """The first pass. Returns the units' records, and the recipe: its `held_out` may have been raised."""
     folder = work / recipe.key
     folder.mkdir(exist_ok=True)
@@ -164,17 +146,65 @@ def _process_units(run, paths, recipe, work, report):
         report("units", f"unit {unit.number}", done=unit.consumed, text_bytes=unit.size)
 
     units = [records[number] for number in sorted(records)]
-    if not any(unit["splits"][split]["documents"] for unit in units for split in SPLITS):
+    if not _total(units, "documents"):
         shutil.rmtree(folder)
         raise empty_corpus(paths)
-    documents = sum(unit["splits"]["train"]["documents"] for unit in units)
-    held_out = sum(unit["splits"]["held_out"]["documents"] for unit in units)
-    if recipe.held_out and not held_out and documents > 1:
-        # So few documents that none fell below the share: again, with the one that comes nearest.
-        smallest = min(unit["smallest_share"] for unit in units)
-        recipe = replace(recipe, held_out=math.nextafter(smallest, 1))
-        return _process_units(run, paths, recipe, work, report)
+    try:
+        check_known(_unknown_rate(units), paths, tokenizer, recipe)
+    except InputError:
+        shutil.rmtree(folder)
+        raise
+    if other := _other_choice(recipe, units):
+        return _process_units(run, paths, other, tokenizer, work, report)
+    if recipe.pairs and _total(units, "documents", "train") and not _total(units, "pairs", "train"):
+        shutil.rmtree(folder)
+        raise no_pairs(paths, recipe.document)
     return recipe, units
+
+
+def _other_choice(recipe, units):
+    """A recipe that holds out the share that was asked for, where this one does not; else None."""
+    if recipe.stretches:  # too little text to cut
+        return None if _total(units, "documents", "train") else replace(recipe, stretches=False, held_out=0)
+    if not recipe.held_out:
+        return None
+    lowest = min(unit["smallest"][0] for unit in units)
+    size = sum(unit["smallest"][1] for unit in units if unit["smallest"][0] == lowest)
+    share = better_choice(
+        recipe.held_out, {split: _total(units, "characters", split) for split in SPLITS}, (lowest, size)
+    )
+    if share is None:
+        return replace(recipe, stretches=True)
+    return None if share == recipe.held_out else replace(recipe, held_out=share)
+
+
+def _warnings(recipe, asked, tokenizer, paths, units):
+    if told := check_known(_unknown_rate(units), paths, tokenizer, recipe):
+        yield told
+    marks = [unit["marks"] for unit in units]
+    share = sum(unit["damaged"] for unit in marks) / max(1, sum(unit["characters"] for unit in marks))
+    if share > TOLERANCE:
+        worst = max(marks, key=lambda unit: unit["damaged"])
+        yield (
+            f"the vocabulary takes letters from words that are {share:.1%} of the text: it makes {worst['was']!r} "
+            f"{worst['is']!r}; one that is made with --nostrip_accents keeps them"
+        )
+    held_out = _total(units, "documents", "held_out")
+    if asked and not held_out:
+        yield "nothing is held out: the text is too short for that share; --held_out takes a larger one"
+    elif recipe.stretches:
+        yield (
+            "the documents are too few or too long to hold out about that share of them: of each, a stretch of lines is"
+            + ("" if recipe.document == "line" else "; blank lines, or --document line, would part documents")
+        )
+
+
+def _unknown_rate(units, *splits):
+    return _total(units, "unknown", *splits) / max(1, _total(units, "corpus_tokens", *splits))
+
+
+def _total(units, count, *splits):
+    return sum(unit["splits"][split][count] for unit in units for split in splits or SPLITS)
 
 
 def _write_shards(run, units, recipe, folder, report):
@@ -186,7 +216,7 @@ def _write_shards(run, units, recipe, folder, report):
     shutil.rmtree(folder / VOCAB_FOLDER, ignore_errors=True)
     for path in folder.iterdir():
         if path.name not in names:
-            path.unlink()
+            remove(path)
     records = {}
 
     def unfinished():
@@ -231,6 +261,8 @@ def _manifest(recipe, tokenizer, files, units, shards):
             tokens=sum(shard["tokens"] for shard in own),
             fill_rate=real / (examples * recipe.length) if examples else 0.0,
             lengths=lengths or [0] * (recipe.length + 1),
+            pairs=sum(count["pairs"] for count in counts),
+            unknown_rate=_unknown_rate(units, split),
         )
     if not splits["train"].examples:
         raise InputError(
@@ -241,65 +273,10 @@ def _manifest(recipe, tokenizer, files, units, shards):
     return Manifest(
         length=recipe.length,
         tokenizer=describe_tokenizer(tokenizer),
-        packing={name: getattr(recipe, name) for name in PACKING_FIELDS},
+        packing={name: getattr(recipe, name) for name in PACKING_FIELDS}
+        | ({"held_out_stretches": True} if recipe.stretches and splits["held_out"].examples else {}),
         input={"files": files, "bytes": sum(unit["bytes"] for unit in units)},
         splits=splits,
         shards=tuple(Shard(**{field.name: shard[field.name] for field in fields(Shard)}) for shard in shards),
+        features=dict.fromkeys(FEATURES, recipe.length) | ({ORDER: 1} if recipe.labelled else {}),
     )
-
-
-@contextmanager
-def _work_folder(output: Path) -> Iterator[Path]:
-    """The folder beside the output, locked."""
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise OutputError(
-            "the output already exists",
-            where=output,
-            expected="a folder that does not exist or is empty",
-            remedy="choose another --output, or remove what is there",
-        )
-    work = output.with_name(output.name + ".building")
-    work.mkdir(parents=True, exist_ok=True)
-    with open(work / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(
-                "another build is writing this output", where=output, remedy="wait for it, or stop it"
-            ) from None
-        try:
-            yield work
-        finally:
-            if not any(work.rglob("*.json")):  # nothing, or nothing yet, that a later build could use
-                shutil.rmtree(work, ignore_errors=True)
-
-
-def _publish(folder: Path, output: Path) -> None:
-    """The one moment in which the output appears: with all its files safely on disk."""
-    for path in (*folder.rglob("*"), folder):
-        _sync(path)
-    os.replace(folder, output)
-    _sync(output.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-class _Reporter:
-    """Calls `progress`, if there is one."""
-
-    def __init__(self, progress: Callable[[Progress], None] | None, began: float, input_bytes: int):
-        self.progress, self.began, self.input_bytes = progress, began, input_bytes
-        self.text_bytes = 0
-
-    def __call__(self, stage, name="", *, kept=False, done=0, total=None, text_bytes=0):
-        self.text_bytes += text_bytes
-        if self.progress:
-            seconds = time.monotonic() - self.began
-            total = self.input_bytes if total is None else total
-            self.progress(Progress(stage, name, kept, done, total, self.text_bytes, seconds))

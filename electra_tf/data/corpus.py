@@ -1,26 +1,30 @@
 """From files to documents: the text of a corpus, in units that do not depend on who works on them.
 
-A document is a list of non-empty lines. Plain text (also .gz, .xz) separates documents by blank lines, or
-holds one a line; JSON lines (.jsonl, also .gz, .xz) hold one an object. The end of a file ends a document.
+A document is a list of non-empty lines. Plain text separates documents by blank lines, or holds one a line; JSON lines
+hold one an object. Both may be compressed (`text_stream.py`). The end of a file ends a document.
 """
 
 import glob
-import gzip
+import itertools
 import json
 import lzma
+import os
+import shlex
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from electra_tf.data import bad_text
+from electra_tf.data.text_stream import BYTE_ORDER_MARK, opened
 from electra_tf.errors import ConfigError, InputError
 
 SEPARATORS = ("blank_line", "line")
 UNIT_BYTES = 4_000_000
 # No line may be longer; a document of more bytes is read as several, cut between lines. It bounds memory.
 LONGEST_DOCUMENT = 8_000_000
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,14 @@ class Piece:
         line: the number, from 1, of the first line.
         offset: where it begins in the decompressed file, in bytes.
         data: the bytes.
+        is_jsonl: they are JSON lines.
     """
 
     path: str
     line: int
     offset: int
     data: bytes
-
-    @property
-    def is_jsonl(self) -> bool:
-        return _is_jsonl(self.path)
+    is_jsonl: bool
 
 
 @dataclass(frozen=True)
@@ -63,23 +65,118 @@ class Unit:
         return sum(len(piece.data) for piece in self.pieces)
 
 
-def expand(patterns: Iterable[str | Path]) -> list[Path]:
+def expand(patterns: Iterable[str | Path], *, apart_from: Path | None = None) -> list[Path]:
     """The files that the names and glob patterns (`**` too) stand for, sorted, each once.
 
-    Raises: `InputError` for a pattern that matches no file.
+    Args:
+        apart_from: a folder whose files are left out, such as the one that is being written.
+
+    Raises: `InputError` for a pattern that matches no file, and for a file that cannot be reached.
     """
     files = set()
     for pattern in map(str, patterns):
-        # A name is taken as it is before it is taken as a pattern: it may hold brackets.
-        found = [Path(name) for name in ([pattern] if Path(pattern).exists() else glob.glob(pattern, recursive=True))]
-        files.update(path for path in found if not path.is_dir())
+        found = _matches(pattern)
+        files.update(path for path in found if not os.path.isdir(path))
         if not found:
-            raise InputError("no file matches", where=pattern, remedy="correct the path or the pattern")
-        if all(path.is_dir() for path in found):
-            raise InputError("this is a folder", where=pattern, remedy=f"name its files: {Path(pattern) / '*'}")
+            raise InputError(
+                "no file matches",
+                where=pattern,
+                expected="files or patterns",
+                remedy="correct the path or the pattern",
+            )
+        if all(map(os.path.isdir, found)):
+            raise _folder(pattern)
     if not files:
         raise InputError("no input is named", expected="files or patterns", remedy="name the corpus with --input")
+    if apart_from is not None:
+        files = {path for path in files if apart_from.resolve() not in path.resolve().parents}
+    if not files:
+        raise InputError(
+            "the files named are those that are being written",
+            where=apart_from,
+            expected="other files, the text",
+            remedy="correct the path or the pattern",
+        )
+    for path in files:
+        size_on_disk(path)
     return sorted(files)
+
+
+def named(values: Iterable[str]) -> list[str]:
+    """The names and patterns in the values of a flag, separated by commas.
+
+    A name may hold commas itself: what exists, or matches, is not divided.
+    """
+    names = []
+    for value in values:
+        parts = [value] if _names_files(value) or os.path.exists(value) else value.split(",")
+        while parts:
+            joined = itertools.accumulate(parts, "{},{}".format)
+            length = next((n for n, name in enumerate(joined, 1) if _names_files(name)), 1)
+            names.append(",".join(parts[:length]))
+            parts = parts[length:]
+    return [name for name in names if name]
+
+
+def size_on_disk(path: Path) -> int:
+    """Raises: `InputError` for a file that cannot be reached."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        leads_nowhere = path.is_symlink()
+        raise InputError(
+            f"a link that leads nowhere: {error.strerror}" if leads_nowhere else f"cannot read: {error.strerror}",
+            where=path,
+            expected="files that can be read",
+            remedy="fetch what the link stands for, or remove it" if leads_nowhere else "check the path and its rights",
+        ) from error
+
+
+def _matches(pattern: str) -> list[Path]:
+    """As a name, before it is taken as a pattern; and folders that exist as they are written: names hold brackets."""
+    if not pattern:
+        return []
+    with suppress(FileNotFoundError, NotADirectoryError), _told(pattern):
+        os.lstat(pattern)
+        return [Path(pattern)]
+    with _told(pattern):
+        folder = next(folder for folder in Path(pattern).parents if folder.exists())
+    rest = str(Path(pattern).relative_to(folder))
+    found = glob.glob(os.path.join(glob.escape(str(folder)), rest), recursive=True)
+    return sorted(map(Path, found or glob.glob(pattern, recursive=True)))
+
+
+@contextmanager
+def _told(path):
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise InputError(
+            f"the path cannot be read: {error.strerror}",
+            where=path,
+            expected="folders that may be searched, and names of ordinary length",
+            remedy="correct the path, or ask for the rights",
+        ) from error
+
+
+def _names_files(name):
+    with suppress(InputError):  # many names in one are too long for one
+        return any(not os.path.isdir(path) for path in _matches(name))
+    return False
+
+
+def _folder(pattern):
+    folders = _matches(pattern)
+    name = next((name for name in ("*", "**") if _names_files(str(folders[0] / name))), None)
+    files = shlex.quote(str(Path(pattern) / (name or "*")))
+    return InputError(
+        "this is a folder" if name else "this is a folder without files",
+        where=pattern,
+        expected="files or patterns",
+        remedy=f"name its files: {files}" if name else f"put text there, and name it: {files}",
+    )
 
 
 def read_documents(
@@ -106,13 +203,27 @@ def read_documents(
 
 
 def empty_corpus(paths: Sequence[str | Path]) -> InputError:
-    names = ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
     return InputError(
         "the corpus holds no text",
-        where=names,
+        where=_names(paths),
         expected="at least one line that is not blank",
         remedy="check the input",
     )
+
+
+def no_pairs(paths: Sequence[str | Path], document: str) -> InputError:
+    return InputError(
+        "no document can be parted into two segments: each that is trained on has one token",
+        where=_names(paths),
+        expected="documents of several sentences, one sentence a line",
+        remedy="leave out --document=line, and put a blank line between documents"
+        if document == "line"
+        else "leave out --pairs, or give other text",
+    )
+
+
+def _names(paths):
+    return ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
 
 
 def read_units(
@@ -140,18 +251,15 @@ def documents(piece: Piece, *, text_field: str = "text", document: str = "blank_
     try:
         text = piece.data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"byte {piece.data[error.start]:#04x} is not UTF-8",
-            where=_place(piece, error.start),
-            expected="text in UTF-8, in a file that is plain or ends in .gz or .xz",
-            remedy="convert the file, for instance with `iconv -f latin1 -t utf-8`",
-        ) from None
+        raise bad_text.not_utf8(piece.path, piece.data, error.start, _place(piece, error.start)) from None
     if "\0" in text:
-        raise _nul(_place(piece, piece.data.index(b"\0")))
+        raise bad_text.nul(piece.path, piece.data, _place(piece, piece.data.index(b"\0")))
     if piece.is_jsonl:
         for i, line in enumerate(text.split("\n")):
             if line and not line.isspace():
-                yield from _split(_json_text(line, text_field, f"{piece.path}, line {piece.line + i}"), "whole")
+                yield from _split(
+                    _json_text(line, text_field, piece.path, f"{piece.path}, line {piece.line + i}"), "whole"
+                )
     else:
         yield from _split(text, document)
 
@@ -169,22 +277,16 @@ def _split(text: str, document: str) -> Iterator[list[str]]:
         yield lines
 
 
-def _json_text(line: str, text_field: str, where: str) -> str:
+def _json_text(line: str, text_field: str, path: str, where: str) -> str:
     try:
         value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON: {error}", where=where, expected="one JSON object a line") from None
+    except (ValueError, RecursionError) as error:
+        raise bad_text.not_json(error, where) from None
     text = value.get(text_field) if isinstance(value, dict) else None
     if not isinstance(text, str):
-        fields = ", ".join(value) if isinstance(value, dict) else "it is no object"
-        raise InputError(
-            f"no text in field {text_field!r}; fields found: {fields or 'none'}",
-            where=where,
-            expected=f'an object such as {{"{text_field}": "..."}}',
-            remedy="name the field with --text_field",
-        )
+        raise bad_text.no_text(value, text_field, path, where)
     if "\0" in text:
-        raise _nul(where)
+        raise bad_text.escaped_nul(path, where)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InputError(
             "an unpaired surrogate (\\ud800 to \\udfff) in the text", where=where, expected="valid Unicode"
@@ -192,46 +294,33 @@ def _json_text(line: str, text_field: str, where: str) -> str:
     return text
 
 
-def _nul(where: str) -> InputError:
-    return InputError(
-        "a NUL byte", where=where, expected="text", remedy="remove them, for instance with `tr -d '\\000'`"
-    )
-
-
 def _place(piece: Piece, at: int) -> str:
     line = piece.line + piece.data.count(b"\n", 0, at)
     return f"{piece.path}, line {line}, byte {piece.offset + at}"
-
-
-def _is_jsonl(path: str | Path) -> bool:
-    return ".jsonl" in Path(path).suffixes[-2:]
 
 
 def _positions(paths, document, unit_bytes):
     """For each file an iterator of its pieces, each with the bytes on disk read so far in all files."""
     before = 0
     for path in map(Path, paths):
-        yield _pieces(path, document == "line" or _is_jsonl(path), unit_bytes, before)
-        before += path.stat().st_size
+        yield _pieces(path, document == "line", unit_bytes, before)
+        before += size_on_disk(path)
 
 
 def _pieces(path: Path, by_line: bool, size: int, before: int):
     line, offset, rest = 1, 0, b""
     try:
-        with open(path, "rb") as file, _decompressed(file, path.suffix) as stream:
+        with opened(path) as stream:
             while True:
-                data, cut = _next_documents(stream, rest, size, by_line)
+                data, cut = _next_documents(stream, rest, size, by_line or stream.is_jsonl)
                 if cut is None:
-                    raise InputError(
-                        f"a line of more than {LONGEST_DOCUMENT:,} bytes",
-                        where=f"{path}, line {line}, byte {offset}",
-                        expected="lines of sentences or paragraphs",
-                        remedy="break the text into lines, for instance with `fold -s -w 10000`",
-                    )
+                    place = f"{path}, line {line}, byte {offset}"
+                    raise bad_text.long_line(path, stream.is_jsonl, data, LONGEST_DOCUMENT, place)
                 if not cut:
                     return
                 start = len(BYTE_ORDER_MARK) if offset == 0 and data.startswith(BYTE_ORDER_MARK) else 0
-                yield Piece(str(path), line, offset + start, data[start:cut]), before + file.tell()
+                piece = Piece(str(path), line, offset + start, data[start:cut], stream.is_jsonl)
+                yield piece, before + stream.file.tell()
                 line, offset, rest = line + data.count(b"\n", 0, cut), offset + cut, data[cut:]
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise InputError(
@@ -258,11 +347,3 @@ def _next_documents(stream, data: bytes, size: int, by_line: bool) -> tuple[byte
 def _end_of_last_document(data: bytes, by_line: bool) -> int:
     ends = (b"\n",) if by_line else (b"\n\n", b"\n\r\n")
     return max(data.rfind(end) + len(end) if end in data else 0 for end in ends)
-
-
-def _decompressed(file, suffix: str):
-    if suffix == ".gz":
-        return gzip.GzipFile(fileobj=file)
-    if suffix == ".xz":
-        return lzma.LZMAFile(file)
-    return file

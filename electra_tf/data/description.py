@@ -21,7 +21,7 @@ def describe(dataset: DataSet, *, examples: int = 3) -> dict:
     Raises: `DataError` for a damaged record.
     """
     manifest = dataset.manifest
-    tokenizer = dataset.tokenizer()
+    tokenizer = dataset.tokenizer
     return {
         "kind": "data set",
         "length": manifest.length,
@@ -46,6 +46,8 @@ def _describe_split(dataset, name, tokenizer, examples):
         "documents": split.documents,
         "tokens": split.tokens,
         "examples": split.examples,
+        "pairs": split.pairs,
+        "unknown rate": None if split.unknown_rate is None else round(split.unknown_rate, 4),
         "shards": len(dataset.files(name)),
         "fill rate": round(real / (split.examples * dataset.manifest.length), 4),
         "lengths": _histogram(lengths),

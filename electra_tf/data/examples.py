@@ -1,7 +1,9 @@
 """What a pre-training example is, as arrays and as the bytes of Google's `tf.train.Example`.
 
 Three int64 lists of the same length: `input_ids`, `input_mask` (1 for real tokens), `segment_ids` (1 from B
-on). The bytes are those of deterministic protobuf serialisation (keys sorted, lists packed), made by numpy.
+on). Where the order of the segments is stored, `next_sentence_labels`, Google's name, is a fourth, of one number:
+0 for segments in order, 1 for others. Google's ALBERT adds masks that were drawn when the records were made.
+The bytes are those of deterministic protobuf serialisation (keys sorted, lists packed), made by numpy.
 """
 
 from dataclasses import dataclass
@@ -12,6 +14,9 @@ import numpy as np
 from electra_tf.errors import DataError
 
 FEATURES = ("input_ids", "input_mask", "segment_ids")
+ORDER = "next_sentence_labels"
+WEIGHTS = "masked_lm_weights"  # float32; all others are int64
+STATIC_MASKS = ("masked_lm_positions", "masked_lm_ids", WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,13 @@ class Examples:
         ids: `[tokens]`, the ids of all examples, one after another.
         first: `[examples]`, tokens in segment A.
         total: `[examples]`, tokens in A and B; equal to `first` where there is no B.
+        labels: `[examples]`, 0 for A and B in order, 1 for others; None where that is not stored.
     """
 
     ids: np.ndarray
     first: np.ndarray
     total: np.ndarray
+    labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.total)
@@ -35,6 +42,11 @@ class Examples:
     def real(self) -> np.ndarray:
         """`[examples]`: tokens with the special ones, as the input mask counts them."""
         return self.total + 2 + (self.total > self.first)
+
+    @property
+    def pairs(self) -> int:
+        """How many have two segments."""
+        return int((self.total > self.first).sum())
 
 
 def assemble(examples: Examples, *, length: int, cls_id: int, sep_id: int, pad_id: int) -> dict[str, np.ndarray]:
@@ -56,14 +68,15 @@ def assemble(examples: Examples, *, length: int, cls_id: int, sep_id: int, pad_i
 
 
 def encode(rows: dict[str, np.ndarray]) -> list[bytes]:
-    """The serialised examples of what `assemble` returns."""
-    count, length = rows["input_ids"].shape
+    """The serialised examples of what `assemble` returns, and of `ORDER`, uint8 `[examples, 1]`, where it is there."""
     payload, ends = _to_varints(rows["input_ids"])
     payload, ends = payload.tobytes(), ends.tolist()
-    # Masks and segments take one byte a value, so records end alike but for these two columns.
-    heads = [np.frombuffer(_entry_head(name, length), np.uint8) for name in FEATURES[1:]]
-    heads = [np.broadcast_to(head, (count, len(head))) for head in heads]
-    tails = np.concatenate([heads[0], rows["input_mask"], heads[1], rows["segment_ids"]], axis=1)
+    # All others take one byte a value, so records end alike but for these columns.
+    tails = []
+    for name in sorted(set(rows) - {"input_ids"}):
+        head = np.frombuffer(_entry_head(name, rows[name].shape[1]), np.uint8)
+        tails += [np.broadcast_to(head, (len(ends), len(head))), rows[name]]
+    tails = np.concatenate(tails, axis=1)
     size = tails.shape[1]
     tails = tails.tobytes()
     records, start = [], 0
@@ -74,18 +87,23 @@ def encode(rows: dict[str, np.ndarray]) -> list[bytes]:
 
 
 def decode(record: bytes) -> dict[str, np.ndarray]:
-    """The int64 features of a serialised `tf.train.Example`: keys in any order, lists packed or not.
+    """The features of a serialised `tf.train.Example`, int64 or float32: keys in any order, lists packed or not.
 
     Raises: `DataError` for bytes that are no such message.
     """
     try:
         features = {}
-        for entry in _values(b"".join(_values(record, 1)), 1):
-            lists = b"".join(_values(b"".join(_values(entry, 2)), 3))
-            values = [_from_varints(value) for value in _values(lists, 1)]
-            features[_values(entry, 1)[-1].decode("utf-8")] = np.concatenate([np.zeros(0, np.int64), *values])
+        for entry in _fields(_joined(_fields(record), 1)).get(1, ()):
+            entry = _fields(entry)
+            feature = _fields(_joined(entry, 2))
+            if 2 in feature:
+                values = np.frombuffer(_joined(_fields(_joined(feature, 2)), 1), "<f4")
+            else:
+                values = [_from_varints(value) for value in _fields(_joined(feature, 3)).get(1, ())]
+                values = values[0] if len(values) == 1 else np.concatenate([np.zeros(0, np.int64), *values])
+            features[entry[1][-1].decode("utf-8")] = values
         return features
-    except (ValueError, IndexError) as error:
+    except (ValueError, LookupError) as error:
         raise DataError(
             "a record is no tf.train.Example", expected=f"the int64 features {', '.join(FEATURES)}"
         ) from error
@@ -111,16 +129,18 @@ def _to_varints(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _from_varints(data: bytes) -> np.ndarray:
     octets = np.frombuffer(data, np.uint8)
     last = octets < 128
-    if len(octets) and not last[-1]:
+    if last.all():  # as in all features but ids
+        return octets.astype(np.int64)
+    if not last[-1]:
         raise ValueError("a varint is cut short")
-    starts = np.flatnonzero(np.concatenate([[True], last[:-1]])) if len(octets) else np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], last[:-1]]))
     place = np.arange(len(octets)) - np.repeat(starts, np.diff(np.append(starts, len(octets))))
     parts = (octets & 127).astype(np.uint64) << (7 * place).astype(np.uint64)
-    return np.add.reduceat(parts, starts).view(np.int64) if len(octets) else np.zeros(0, np.int64)
+    return np.add.reduceat(parts, starts).view(np.int64)
 
 
-# Field numbers: Example.features 1; Features.feature 1, a map: key 1, value 2; Feature.int64_list 3;
-# Int64List.value 1. A field's tag byte is its number * 8 + 2: all hold bytes behind their length.
+# Field numbers: Example.features 1; Features.feature 1, a map: key 1, value 2; Feature.float_list 2, int64_list 3;
+# FloatList.value 1, Int64List.value 1. A field's tag byte is its number * 8 + 2: all hold bytes behind their length.
 
 
 @cache
@@ -148,27 +168,31 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _values(message: bytes, wanted: int) -> list[bytes]:
-    """The values of field number `wanted`; a bare varint is given as its bytes, like a packed list of one."""
-    found, at = [], 0
+def _fields(message: bytes) -> dict[int, list[bytes]]:
+    """The values of each field by its number; a bare varint is given as its bytes, like a packed list of one."""
+    found, at = {}, 0
     while at < len(message):
         tag, at = _read_varint(message, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            start = at
-            _, at = _read_varint(message, at)
-        elif kind == 2:
+        kind = tag & 7
+        if kind == 2:
             size, start = _read_varint(message, at)
             at = start + size
+        elif kind == 0:
+            start = at
+            _, at = _read_varint(message, at)
         elif kind in (1, 5):
             start, at = at, at + (8 if kind == 1 else 4)
         else:
             raise ValueError(f"wire type {kind}")
         if at > len(message):
             raise ValueError("a field is cut short")
-        if number == wanted:
-            found.append(message[start:at])
+        found.setdefault(tag >> 3, []).append(message[start:at])
     return found
+
+
+def _joined(fields, number):
+    """The values of a field as one: a message that is given in several parts is what they are together."""
+    return b"".join(fields.get(number, ()))
 
 
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:

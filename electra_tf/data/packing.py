@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 
 from electra_tf.data.examples import Examples
-from electra_tf.data.shuffling import keys, uniform
+from electra_tf.data.randomness import keys, uniform
 
 ONE_SEGMENT = 0.1  # share of examples that have one segment, as in the original
 _SEGMENTS, _CUTS = 0, 1  # what is drawn for

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import google_crc32c
-
 from electra_tf.errors import DataError, InputError
+from electra_tf.files import masked_checksum
 
 _LARGEST_RECORD = 1 << 30  # a longer one is damage, not data
 
@@ -64,6 +63,4 @@ def _framed_length(size: int) -> bytes:
 
 
 def _checksum(data: bytes) -> bytes:
-    """CRC-32C, rotated and shifted as the format wants it."""
-    crc = google_crc32c.value(data)
-    return ((((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
+    return masked_checksum(data).to_bytes(4, "little")

@@ -6,27 +6,30 @@ did, by which a later build knows that it need not be done again.
 
 import hashlib
 import json
-import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
 import numpy as np
 
 from electra_tf.data.corpus import SEPARATORS, Unit, documents
-from electra_tf.data.examples import Examples, assemble, encode
+from electra_tf.data.examples import ORDER, Examples, assemble, encode
+from electra_tf.data.global_shuffle import gather, write_part
+from electra_tf.data.held_out import document_share, parts_of
 from electra_tf.data.manifest import SPLITS
 from electra_tf.data.packing import pack_lossless, pack_original
-from electra_tf.data.parts import gather, write_part
+from electra_tf.data.pair_packing import pack_albert, pack_pairs
+from electra_tf.data.randomness import keys
 from electra_tf.data.records import frame
-from electra_tf.data.shuffling import keys
-from electra_tf.data.workers import tokenize
+from electra_tf.data.workers import begins_word, lost_letters, tokenize
 from electra_tf.errors import ConfigError
+from electra_tf.files import replaced
 
-PACKERS = ("lossless", "original")
+PACKERS = ("lossless", "original", "albert")
 SHORTEST = 8  # shorter examples have no room for two segments worth the name
 _ORDER, _PACKING = 0, 1  # what is drawn for
+_SAMPLED = 200  # lines of a unit, in which is looked for letters that get lost
 _LINES = 2000  # lines tokenized at a time
 _BLOCK = 2048  # examples encoded at a time
 
@@ -39,17 +42,20 @@ class Recipe:
         length: tokens of an example.
         seed: names the random choices.
         held_out: documents whose hash, a number in [0, 1), is below this are held out.
-        packing: "lossless" or "original".
+        stretches: so large a stretch of each document is held out instead.
+        packing: "lossless", "original" (ELECTRA's) or "albert" (ALBERT's).
+        pairs: two consecutive segments an example, for sentence-order prediction.
         cross_documents: documents of a unit are packed as if they were one.
         document, text_field: as in `corpus.read_documents`.
         unit_bytes, shard_examples: sizes that bound memory.
-        fingerprint, vocabulary_size, cls_id, sep_id, pad_id: of the tokenizer.
+        fingerprint, vocabulary_size, unk_id, cls_id, sep_id, pad_id: of the tokenizer.
     """
 
     length: int
     seed: int
     held_out: float
     packing: str
+    pairs: bool
     cross_documents: bool
     document: str
     text_field: str
@@ -57,9 +63,11 @@ class Recipe:
     shard_examples: int
     fingerprint: str
     vocabulary_size: int
+    unk_id: int
     cls_id: int
     sep_id: int
     pad_id: int
+    stretches: bool = False
 
     def __post_init__(self):
         wrong = {
@@ -74,6 +82,25 @@ class Recipe:
         for name, expected in wrong.items():
             if expected is not True:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}", expected=expected)
+        if self.pairs and self.cross_documents:
+            raise ConfigError(
+                "pairs are asked for together with cross_documents",
+                where="--pairs, --cross_documents",
+                expected="pairs of segments that follow each other in one document: else their order means nothing",
+                remedy="leave out --cross_documents, or --pairs",
+            )
+        if self.pairs and self.packing == "original":
+            raise ConfigError(
+                "pairs are asked for of the packing 'original', which is ELECTRA's and mixes up their order",
+                where="--pairs, --packing",
+                expected="the packing 'lossless', or 'albert'",
+                remedy="leave out --packing for pairs that keep every token; --packing=albert packs as ALBERT did",
+            )
+
+    @property
+    def labelled(self) -> bool:
+        """The records say whether their segments are in order."""
+        return self.packing == "albert"
 
     @property
     def key(self) -> str:
@@ -85,13 +112,17 @@ def process_unit(unit: Unit, recipe: Recipe, folder: Path) -> dict:
 
     Raises: `InputError` as `corpus.documents`.
     """
-    texts, smallest = {split: [] for split in SPLITS}, 1.0
-    for piece in unit.pieces:
-        for lines in documents(piece, text_field=recipe.text_field, document=recipe.document):
-            share = document_share(lines)
-            smallest = min(smallest, share)
+    texts, smallest = {split: [] for split in SPLITS}, (1.0, 0)
+    for number, lines in enumerate(_documents(unit, recipe)):
+        share, size = document_share(lines), sum(map(len, lines))
+        smallest = (share, size + smallest[1]) if share == smallest[0] else min(smallest, (share, size))
+        if recipe.stretches:
+            for split, part in parts_of(lines, recipe.held_out, f"{unit.number} {number}"):
+                texts[split].append(part)
+        else:
             texts["held_out" if share < recipe.held_out else "train"].append(lines)
-    record = {"key": unit_key(unit, recipe), "bytes": unit.size, "smallest_share": smallest, "splits": {}}
+    record = {"key": unit_key(unit, recipe), "bytes": unit.size, "smallest": smallest, "splits": {}}
+    record["marks"] = lost_letters(list(islice(chain(*texts["train"], *texts["held_out"]), _SAMPLED)))
     for number, split in enumerate(SPLITS):
         ids, line_splits, document_splits = _tokens(texts[split])
         stream = (recipe.seed, unit.number, number)
@@ -101,8 +132,11 @@ def process_unit(unit: Unit, recipe: Recipe, folder: Path) -> dict:
         write_part(path, examples, order, vocabulary_size=recipe.vocabulary_size)
         record["splits"][split] = {
             "documents": len(texts[split]),
+            "characters": sum(len(line) for lines in texts[split] for line in lines),
             "corpus_tokens": len(ids),
+            "unknown": int((ids == recipe.unk_id).sum()),
             "examples": len(examples),
+            "pairs": examples.pairs,
             "sha256": file_sha256(path),
         }
     _write_record(folder / f"{unit.number:06}.json", record)
@@ -124,16 +158,13 @@ def finished_unit(unit: Unit, recipe: Recipe, folder: Path) -> dict | None:
 def pack(ids, line_splits, document_splits, recipe: Recipe, stream: tuple[int, ...]) -> Examples:
     if recipe.cross_documents:
         document_splits = document_splits[[0, -1]]
-    if recipe.packing == "original":
-        random = Random(int(keys(1, *stream, _PACKING)[0]))
-        return pack_original(ids, line_splits, document_splits, length=recipe.length, random=random)
-    return pack_lossless(ids, line_splits, document_splits, length=recipe.length, stream=(*stream, _PACKING))
-
-
-def document_share(lines: Sequence[str]) -> float:
-    """A document's place in [0, 1), from its text alone: it is held out of every data set, or of none."""
-    digest = hashlib.blake2b("\n".join(lines).encode("utf-8"), digest_size=7).digest()
-    return int.from_bytes(digest, "big") / 2**56
+    texts, stream = (ids, line_splits, document_splits), (*stream, _PACKING)
+    if recipe.packing in ("original", "albert"):
+        packer = pack_original if recipe.packing == "original" else pack_albert
+        return packer(*texts, length=recipe.length, random=Random(int(keys(1, *stream)[0])))
+    if recipe.pairs:
+        return pack_pairs(*texts, length=recipe.length, begins_word=begins_word(), stream=stream)
+    return pack_lossless(*texts, length=recipe.length, stream=stream)
 
 
 @dataclass(frozen=True)
@@ -157,20 +188,18 @@ def write_shard(job: ShardJob, recipe: Recipe, parts: Path, folder: Path) -> dic
     examples = gather(paths, job.first, job.last, vocabulary_size=recipe.vocabulary_size)
     starts = np.concatenate([[0], np.cumsum(examples.total)])
     digest, size = hashlib.sha256(), 0
-    aside = folder / f".{job.name}.{os.getpid()}"
-    with open(aside, "wb") as file:
+    with replaced(folder / job.name) as aside, open(aside, "wb") as file:
         for at in range(0, len(examples), _BLOCK):
             stop = min(at + _BLOCK, len(examples))
             block = Examples(examples.ids[starts[at] : starts[stop]], examples.first[at:stop], examples.total[at:stop])
             rows = assemble(
                 block, length=recipe.length, cls_id=recipe.cls_id, sep_id=recipe.sep_id, pad_id=recipe.pad_id
             )
+            if recipe.labelled:
+                rows[ORDER] = examples.labels[at:stop, None]
             data = b"".join(map(frame, encode(rows)))
             digest.update(data)
             size += file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, folder / job.name)
     record = {
         "key": job.source,
         "name": job.name,
@@ -211,6 +240,11 @@ def unit_key(unit: Unit, recipe: Recipe) -> str:
     return digest.hexdigest()
 
 
+def _documents(unit, recipe):
+    for piece in unit.pieces:
+        yield from documents(piece, text_field=recipe.text_field, document=recipe.document)
+
+
 def _tokens(texts):
     """All lines of `texts` (documents) as flat ids, row splits of lines in ids, and of documents in lines."""
     lines = [line for text in texts for line in text]
@@ -224,9 +258,8 @@ def _tokens(texts):
 
 
 def _write_record(path: Path, record: dict) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(record), "utf-8")
-    os.replace(aside, path)
+    with replaced(path, synced=False) as aside:
+        aside.write_text(json.dumps(record), "utf-8")
 
 
 def _read_record(path: Path) -> dict | None:

@@ -1,12 +1,14 @@
 """The processes that run the builder's stages, or this process in their place.
 
-Each worker has a tokenizer of its own, made when it starts; `tokenize` is that tokenizer.
+Each worker has a tokenizer of its own, made when it starts; `tokenize` is that tokenizer, and `begins_word` what it
+knows of the vocabulary.
 """
 
 import multiprocessing
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -16,17 +18,40 @@ from pathlib import Path
 
 import numpy as np
 
+from electra_tf.data.corpus import size_on_disk
 from electra_tf.errors import ConfigError, OutputError
 from electra_tf.startup import leave_out_optional_imports
+from electra_tf.text.lost_marks import characters_of, damaged_words
 
 BYTES_A_PROCESS = 20_000_000  # of text: for less, a process does not earn its start
 
 _tokenizer: Callable
+_begins_word: np.ndarray
+_normalized: Callable[[str], str]
 
 
 def tokenize(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Flat ids and row splits of lines, by the tokenizer of this process."""
     return _tokenizer(lines)
+
+
+def begins_word() -> np.ndarray:
+    """For each id, whether its token begins a word: bool `[V]`, by the tokenizer of this process."""
+    return _begins_word
+
+
+def lost_letters(lines: list[str]) -> dict:
+    """What this process' tokenizer takes from words in whose script marks are letters: how many `characters` the words
+    have, how many those that are `damaged`, and the commonest of these as it `was` and `is`."""
+    words = Counter(word for line in lines for word in line.split())
+    damaged = damaged_words(words, _normalized)
+    was = max(damaged, key=damaged.get, default="")
+    return {
+        "characters": characters_of(words),
+        "damaged": characters_of(damaged),
+        "was": was,
+        "is": was and _normalized(was),
+    }
 
 
 @contextmanager
@@ -83,7 +108,7 @@ def _finished(pending):
 
 def _text_bytes(path):
     """About what a file holds when it is decompressed."""
-    return path.stat().st_size * (3 if path.suffix in (".gz", ".xz") else 1)
+    return size_on_disk(path) * (3 if path.suffix in (".gz", ".xz") else 1)
 
 
 def _start_worker(barrier, tokenizer):
@@ -109,5 +134,16 @@ def _follow(parent):
 
 
 def _set_tokenizer(tokenizer, engine):
-    global _tokenizer
+    global _tokenizer, _begins_word, _normalized
     _tokenizer = tokenizer.line_tokenizer(engine)
+    _begins_word = _word_beginnings(tokenizer)
+    _normalized = tokenizer.normalized
+
+
+def _word_beginnings(tokenizer):
+    from electra_tf.text.sentencepiece import SentencePieceTokenizer
+
+    # SentencePiece marks the tokens that begin a word, WordPiece those that do not.
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        return np.array([token.startswith("\u2581") for token in tokenizer.vocabulary])
+    return np.array([not token.startswith("##") for token in tokenizer.vocabulary])

@@ -108,9 +108,9 @@ class ClassifierHead(keras.layers.Layer):
         self.dropout = Dropout(dropout, name="dropout", **policy)
         self.built = True
 
-    def call(self, x, training=False):
-        x = self.dense(self.dropout(x, training=training))
-        return self.output_dense(self.dropout(x, training=training))
+    def call(self, x, training=False, seed=None):
+        x = self.dense(self.dropout(x, training=training, seed=seed))
+        return self.output_dense(self.dropout(x, training=training, seed=seed, site=1))
 
     def get_config(self):
         config = {"hidden_size": self.dense.inputs, "units": self.output_dense.units, "dropout": self.dropout.rate}

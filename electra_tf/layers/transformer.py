@@ -53,6 +53,7 @@ class Transformer(keras.layers.Layer):
     Args:
         num_layers, num_groups, inner_groups: see above.
         block: keyword arguments of every `Block`.
+        blocks: those of another stack, to share its weights.
 
     Call arguments: as `Block`; returns the last block's output [B, T, H].
 
@@ -60,12 +61,14 @@ class Transformer(keras.layers.Layer):
         call_block: how a block is run, `f(block, x, mask, training, seed)`; training puts a compiled one here.
     """
 
-    def __init__(self, num_layers: int, block: dict, num_groups: int | None = None, inner_groups=1, **kwargs):
+    def __init__(
+        self, num_layers: int, block: dict, num_groups: int | None = None, inner_groups=1, blocks=None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.num_layers, self.inner_groups = num_layers, inner_groups
         self.num_groups = num_layers if num_groups is None else num_groups
         self.block = dict(block)
-        self.blocks = [
+        self.blocks = blocks or [
             Block(**self.block, name=f"block_{i}", dtype=self.dtype_policy)
             for i in range(self.num_groups * inner_groups)
         ]

@@ -1,10 +1,11 @@
 """Encoders, their configuration and the published family. Importing it registers everything with Keras."""
 
 from electra_tf.models.config import EncoderConfig
-from electra_tf.models.encoder import Encoder, load_model, named_variables
+from electra_tf.models.encoder import Encoder, named_variables
 from electra_tf.models.presets import preset
 from electra_tf.models.task_models import (
     ConditionalQuestionAnswerer,
+    FirstTokenClassifier,
     MaskedLanguageModel,
     MultipleChoice,
     PooledEncoder,
@@ -12,6 +13,7 @@ from electra_tf.models.task_models import (
     ReplacedTokenDetector,
     SentenceOrderModel,
     SequenceClassifier,
+    SpanAnswerer,
     TokenClassifier,
 )
 
@@ -19,6 +21,7 @@ __all__ = [
     "ConditionalQuestionAnswerer",
     "Encoder",
     "EncoderConfig",
+    "FirstTokenClassifier",
     "MaskedLanguageModel",
     "MultipleChoice",
     "PooledEncoder",
@@ -26,8 +29,8 @@ __all__ = [
     "ReplacedTokenDetector",
     "SentenceOrderModel",
     "SequenceClassifier",
+    "SpanAnswerer",
     "TokenClassifier",
-    "load_model",
     "named_variables",
     "preset",
 ]

@@ -50,11 +50,16 @@ class EncoderConfig:
         sizes = ("vocab_size", "hidden_size", "embedding_size", "num_hidden_layers", "num_attention_heads")
         sizes += ("intermediate_size", "max_position_embeddings", "type_vocab_size", "num_hidden_groups")
         for name in (*sizes, "inner_group_num"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 self._reject(name, "a whole number of at least 1")
+        if type(self.pad_token_id) is not int or not 0 <= self.pad_token_id < self.vocab_size:
+            self._reject("pad_token_id", f"an id of the vocabulary of {self.vocab_size}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"):
-            if not 0 <= getattr(self, name) < 1:
+            if not _is_number(getattr(self, name)) or not 0 <= getattr(self, name) < 1:
                 self._reject(name, "a share in [0, 1)")
+        for name in ("initializer_range", "layer_norm_eps"):
+            if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) < 1:
+                self._reject(name, "a number between 0 and 1")
         if self.hidden_act not in ACTIVATIONS:
             self._reject("hidden_act", f"one of {', '.join(ACTIVATIONS)}")
         if self.hidden_size % self.num_attention_heads:
@@ -103,3 +108,7 @@ class EncoderConfig:
         except (OSError, ValueError) as error:
             raise ConfigError(f"the configuration cannot be read: {error}", where=path) from error
         return cls.from_dict(fields)
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool)

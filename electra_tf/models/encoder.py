@@ -9,7 +9,7 @@ from electra_tf.errors import CheckpointError
 from electra_tf.layers.dense import Dense, truncated_normal
 from electra_tf.layers.dropout import fold_in
 from electra_tf.layers.embeddings import Embeddings
-from electra_tf.layers.transformer import Transformer
+from electra_tf.layers.transformer import Block, Transformer
 from electra_tf.models.config import EncoderConfig
 
 
@@ -19,8 +19,7 @@ class Encoder(keras.Model):
 
     Args:
         config: an `EncoderConfig` (or its dictionary).
-        embeddings: an `Embeddings` layer to share with another encoder, or None.
-        tables: see `Embeddings`.
+        embeddings, projection, blocks: layers of another encoder, to share them with it. tables: see `Embeddings`.
 
     Call arguments:
         input_ids: int [B, T].
@@ -36,6 +35,8 @@ class Encoder(keras.Model):
         config,
         embeddings: Embeddings | None = None,
         tables: Mapping[str, keras.layers.Layer] | None = None,
+        projection: Dense | None = None,
+        blocks: list[Block] | None = None,
         name="encoder",
         **kwargs,
     ):
@@ -54,8 +55,8 @@ class Encoder(keras.Model):
             **common,
             **policy,
         )
-        self.projection = None
-        if c.embedding_size != c.hidden_size:
+        self.projection = projection
+        if projection is None and c.embedding_size != c.hidden_size:
             # ELECTRA's original leaves this layer at its library's default, Glorot; ALBERT's does not.
             initializer = "glorot_uniform" if c.model_type == "electra" else truncated_normal(c.initializer_range)
             self.projection = Dense(c.embedding_size, c.hidden_size, None, initializer, name="projection", **policy)
@@ -63,7 +64,7 @@ class Encoder(keras.Model):
         block |= {"intermediate_size": c.intermediate_size, "activation": c.hidden_act}
         block |= {"dropout": c.hidden_dropout_prob, "attention_dropout": c.attention_probs_dropout_prob}
         self.transformer = Transformer(
-            c.num_hidden_layers, block, c.num_hidden_groups, c.inner_group_num, name="transformer", **policy
+            c.num_hidden_layers, block, c.num_hidden_groups, c.inner_group_num, blocks, name="transformer", **policy
         )
         self.built = True
 
@@ -91,16 +92,8 @@ class Encoder(keras.Model):
 
     @classmethod
     def from_pretrained(cls, path, tower: str | None = None, settings=None, **kwargs) -> "Encoder":
-        """An encoder with the weights of a checkpoint of any format that `electra_tf.conversion` reads.
-
-        Args:
-            path: a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a `.keras` file.
-            tower: `discriminator` or `generator`; None: the discriminator if there is one, else the only encoder.
-            settings: fields of its configuration that a TF-V1 checkpoint does not tell, such as
-                `{"num_attention_heads": 4}`; by default one head for 64 units.
-            kwargs: `model_class` and `task` of what was fine-tuned, as in `conversion.read_model`; Keras' name, dtype.
-        """
-        from electra_tf.conversion import load_encoder
+        """The encoder of a checkpoint of any format; see `electra_tf.load_encoder`, of which this is another name."""
+        from electra_tf.checkpoints import load_encoder
 
         return load_encoder(path, tower, settings, **kwargs)
 
@@ -138,10 +131,3 @@ def count_parameters(layer: keras.Layer) -> int:
             size *= dimension
         total += size
     return total
-
-
-def load_model(path, **kwargs):
-    """`keras.saving.load_model` with all layers and models of this library known to it."""
-    import electra_tf.models  # noqa: F401 - registers every class
-
-    return keras.saving.load_model(path, **kwargs)

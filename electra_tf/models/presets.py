@@ -1,4 +1,4 @@
-"""The published family as data: encoder, generator, tokenizer settings and the recipe that trained each.
+"""The published family as data: encoder, generator and tokenizer settings.
 
 Sources: the original repositories of ELECTRA, ALBERT and KoELECTRA, and ALECTRA's training script. `hidden_act` is
 what the original code computed with, which for Google's ALBERT is the tanh form whatever its JSON says.
@@ -18,13 +18,11 @@ class Preset:
         encoder: the discriminator's configuration (for ALBERT: the encoder's).
         generator: the generator's configuration, or None where there is no generator.
         tokenizer: `kind` and the settings of its tokenizer.
-        recipe: name of the gin file in `gin/pretrain` with its training recipe, or None.
     """
 
     encoder: EncoderConfig
     generator: EncoderConfig | None = None
     tokenizer: dict = field(default_factory=dict)
-    recipe: str | None = None
 
 
 def generator_config(encoder: EncoderConfig, width: float = 0.25, depth: float = 1.0) -> EncoderConfig:
@@ -58,7 +56,7 @@ _KOREAN = {"kind": "wordpiece", "lower_case": False, "strip_accents": False}
 _SENTENCEPIECE = {"kind": "sentencepiece", "lower_case": True}
 
 
-def _electra(hidden, layers, embedding, width, tokenizer=_ENGLISH, vocab=30522, recipe=None):
+def _electra(hidden, layers, embedding, width, tokenizer=_ENGLISH, vocab=30522):
     encoder = EncoderConfig(
         vocab_size=vocab,
         embedding_size=embedding,
@@ -67,7 +65,7 @@ def _electra(hidden, layers, embedding, width, tokenizer=_ENGLISH, vocab=30522, 
         num_attention_heads=hidden // 64,
         intermediate_size=4 * hidden,
     )
-    return Preset(encoder, generator_config(encoder, width), tokenizer, recipe)
+    return Preset(encoder, generator_config(encoder, width), tokenizer)
 
 
 def _albert(hidden, layers, heads, dropout):
@@ -95,7 +93,6 @@ def _alectra(
     generator_heads,
     positions,
     vocab,
-    recipe,
     initializer_range=0.02,
 ):
     encoder = EncoderConfig(
@@ -111,7 +108,7 @@ def _alectra(
         initializer_range=initializer_range,
     )
     generator = encoder.replace(num_hidden_layers=generator_layers, num_attention_heads=generator_heads)
-    return Preset(encoder, generator, _ENGLISH, recipe)
+    return Preset(encoder, generator, _ENGLISH)
 
 
 _TINY_RANGE = 0.06  # near 1 / sqrt(hidden_size); the family's 0.02 is small for so narrow a network
@@ -129,18 +126,29 @@ _TINY = EncoderConfig(
 
 _TINY_GENERATOR = generator_config(_TINY, 0.5, 0.5).replace(num_attention_heads=2)
 
+_TINY_ALBERT = _TINY.replace(
+    model_type="albert",
+    num_hidden_layers=4,
+    num_hidden_groups=1,
+    hidden_act="gelu_new",
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
+
 PRESETS = {
-    "electra_tiny": Preset(_TINY, _TINY_GENERATOR, _ENGLISH, "electra_tiny"),
-    "electra_small": _electra(256, 12, 128, 0.25, recipe="electra_small"),
-    "electra_small_plus_plus": _electra(256, 12, 128, 1.0, recipe="electra_small_plus_plus"),
-    "electra_base": _electra(768, 12, 768, 0.33333, recipe="electra_base"),
-    "electra_large": _electra(1024, 24, 1024, 0.25, recipe="electra_large"),
+    "electra_tiny": Preset(_TINY, _TINY_GENERATOR, _ENGLISH),
+    "koelectra_tiny": Preset(_TINY, _TINY_GENERATOR, _KOREAN),
+    "electra_small": _electra(256, 12, 128, 0.25),
+    "electra_small_plus_plus": _electra(256, 12, 128, 1.0),
+    "electra_base": _electra(768, 12, 768, 0.33333),
+    "electra_large": _electra(1024, 24, 1024, 0.25),
     "koelectra_base_v1": _electra(768, 12, 768, 0.33333, _KOREAN, 32200),
     "koelectra_base_v2": _electra(768, 12, 768, 0.33333, _KOREAN, 32200),
     "koelectra_base_v3": _electra(768, 12, 768, 0.33333, _KOREAN, 35000),
     "koelectra_small_v1": _electra(256, 12, 128, 1.0, _KOREAN, 32200),
     "koelectra_small_v2": _electra(256, 12, 128, 1.0, _KOREAN, 32200),
     "koelectra_small_v3": _electra(256, 12, 128, 1.0, _KOREAN, 35000),
+    "albert_tiny": Preset(_TINY_ALBERT, None, _SENTENCEPIECE),
     "albert_base_v1": _albert(768, 12, 12, 0.1),
     "albert_large_v1": _albert(1024, 24, 16, 0.1),
     "albert_xlarge_v1": _albert(2048, 24, 16, 0.1),
@@ -149,8 +157,8 @@ PRESETS = {
     "albert_large_v2": _albert(1024, 24, 16, 0.0),
     "albert_xlarge_v2": _albert(2048, 24, 16, 0.0),
     "albert_xxlarge_v2": _albert(4096, 12, 64, 0.0),
-    "alectra_small_owt": _alectra(256, 4, 1024, 12, 3, 1, 128, 30522, None),
-    "alectra_tiny": _alectra(128, 4, 512, 4, 2, 4, 128, 8000, "alectra_tiny", _TINY_RANGE),
+    "alectra_small_owt": _alectra(256, 4, 1024, 12, 3, 1, 128, 30522),
+    "alectra_tiny": _alectra(128, 4, 512, 4, 2, 4, 128, 8000, _TINY_RANGE),
 }
 
 

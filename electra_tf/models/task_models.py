@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from electra_tf.layers.dense import Dense, LayerNorm, Matrix, truncated_normal
-from electra_tf.layers.dropout import Dropout
+from electra_tf.layers.dropout import Dropout, fold_in
 from electra_tf.layers.heads import ClassifierHead, MaskedLMHead, Pooler, ReplacedTokenHead
 from electra_tf.models.config import EncoderConfig
 from electra_tf.models.encoder import Encoder
@@ -71,28 +71,48 @@ class _TaskModel(keras.Model):
         config: an `EncoderConfig` (or its dictionary).
         num_labels: N, where the task has labels.
         encoder: an `Encoder` to build on, or None.
+        head_dropout: the head's rate of dropout; None: the configuration's.
     """
 
-    def __init__(self, config, num_labels: int = 2, encoder: Encoder | None = None, **kwargs):
+    def __init__(
+        self, config, num_labels: int = 2, encoder: Encoder | None = None, head_dropout: float | None = None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.config = config if isinstance(config, EncoderConfig) else EncoderConfig.from_dict(config)
         self.num_labels, self.is_albert = num_labels, self.config.model_type == "albert"
         self.encoder = encoder or Encoder(self.config, dtype=self.dtype_policy)
-        rate = self.config.classifier_dropout_prob if self.is_albert else self.config.hidden_dropout_prob
-        self.dropout = Dropout(rate, name="dropout", dtype=self.dtype_policy)
+        c, self.head_dropout = self.config, head_dropout
+        rate = c.classifier_dropout_prob if self.is_albert else c.hidden_dropout_prob
+        self.dropout = Dropout(rate if head_dropout is None else head_dropout, name="dropout", dtype=self.dtype_policy)
         self.make_heads()
         self.built = True
 
     def make_heads(self):
         raise NotImplementedError
 
-    def score(self, hidden, training):
+    def score(self, hidden, training, seed=None, **more):
         """Logits from the encoder's output [B, T, H]."""
         raise NotImplementedError
 
-    def call(self, input_ids, attention_mask=None, token_type_ids=None, position_ids=None, training=False):
-        hidden = self.encoder(input_ids, attention_mask, token_type_ids, position_ids, training=training)
-        return self.score(hidden, training)
+    def call(
+        self,
+        input_ids,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        training=False,
+        seed=None,
+        **more,
+    ):
+        """`seed`: int32 [3] that all dropout derives from (see `layers.dropout`), or None for Keras' own. `more`: what
+        the head asks for.
+        """
+        hidden = self.encoder(input_ids, attention_mask, token_type_ids, position_ids, training=training, seed=seed)
+        return self.score(hidden, training, self.head_seed(seed), **more)
+
+    def head_seed(self, seed):
+        """That of the head's dropout; the numbers below are the encoder's: one a depth, one for the embeddings."""
+        return None if seed is None else fold_in(seed, len(self.encoder.transformer.depths()) + 1)
 
     def _dense(self, units, name):
         c = self.config
@@ -103,7 +123,7 @@ class _TaskModel(keras.Model):
         return Pooler(self.config.hidden_size, self.config.initializer_range, name="pooler", dtype=self.dtype_policy)
 
     def get_config(self):
-        config = {"config": self.config.to_dict(), "num_labels": self.num_labels}
+        config = {"config": self.config.to_dict(), "num_labels": self.num_labels, "head_dropout": self.head_dropout}
         return {**config, "name": self.name, "dtype": self.dtype_policy.name}
 
 
@@ -114,7 +134,7 @@ class PooledEncoder(_TaskModel):
     def make_heads(self):
         self.pooler = self._pooler()
 
-    def score(self, hidden, training):
+    def score(self, hidden, training, seed=None):
         return hidden, self.pooler(hidden)
 
 
@@ -130,12 +150,24 @@ class SequenceClassifier(_TaskModel):
             sizes = (c.hidden_size, self.num_labels, c.hidden_dropout_prob, c.initializer_range)
             self.classifier = ClassifierHead(*sizes, name="classifier", dtype=self.dtype_policy)
 
-    def score(self, hidden, training):
+    def score(self, hidden, training, seed=None):
         if self.is_albert:
-            logits = self.classifier(self.dropout(self.pooler(hidden), training=training))
+            logits = self.classifier(self.dropout(self.pooler(hidden), training=training, seed=seed))
         else:
-            logits = self.classifier(hidden[:, 0], training=training)
+            logits = self.classifier(hidden[:, 0], training=training, seed=seed)
         return ops.cast(logits, "float32")
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class FirstTokenClassifier(_TaskModel):
+    """Google's ELECTRA: logits [B, N] of a text or a pair, by one layer on its first token."""
+
+    def make_heads(self):
+        self.classifier = Dense(self.config.hidden_size, self.num_labels, name="classifier", dtype=self.dtype_policy)
+
+    def score(self, hidden, training, seed=None):
+        first = self.dropout(hidden[:, 0], training=training, seed=seed)
+        return ops.cast(self.classifier(first), "float32")
 
 
 @keras.saving.register_keras_serializable("electra_tf")
@@ -145,8 +177,8 @@ class TokenClassifier(_TaskModel):
     def make_heads(self):
         self.classifier = self._dense(self.num_labels, "classifier")
 
-    def score(self, hidden, training):
-        return ops.cast(self.classifier(self.dropout(hidden, training=training)), "float32")
+    def score(self, hidden, training, seed=None):
+        return ops.cast(self.classifier(self.dropout(hidden, training=training, seed=seed)), "float32")
 
 
 @keras.saving.register_keras_serializable("electra_tf")
@@ -156,70 +188,145 @@ class QuestionAnswerer(_TaskModel):
     def make_heads(self):
         self.qa_outputs = self._dense(2, "qa_outputs")
 
-    def score(self, hidden, training):
+    def score(self, hidden, training, seed=None):
         return ops.cast(self.qa_outputs(hidden), "float32")
 
 
-@keras.saving.register_keras_serializable("electra_tf")
-class ConditionalQuestionAnswerer(_TaskModel):
-    """Google's ALBERT for SQuAD 2: the end of an answer given its start, and whether there is one.
+class _Answerer(_TaskModel):
+    """Where answers begin, and where they end given the beginning.
 
     Call arguments: as `Encoder`, and
-        excluded: float or int [B, T], 1 where no answer may start or end.
+        excluded: float or int [B, T], 1 where no answer may start or end; None: nowhere.
         start_positions: int [B], the true starts; None: the `beam` likeliest ones.
 
-    Returns: log-probabilities of the start [B, T], of the end [B, T] given the true start or [B, beam, T] given each of
-    the likeliest, their positions [B, beam] (or None), and the logit [B] that there is no answer; float32.
+    Returns: logits of the start [B, T], of the end [B, T] given the true start or [B, beam, T] given each of the
+    likeliest, their positions [B, beam] (or None), and the logit [B] that there is no answer (or None); float32.
     """
 
     beam = 5
 
+    def score(self, hidden, training, seed=None, excluded=None, start_positions=None):
+        out = ops.zeros(ops.shape(hidden)[:2], "float32") if excluded is None else ops.cast(excluded, "float32")
+        start = self.exclude(self.answers.start(hidden), out)
+        starts, ends = self.find_ends(hidden, start, out, start_positions)
+        return start, ends, starts, self.no_answer(hidden, start, training, seed)
+
+    def find_ends(self, hidden, start, out, start_positions):
+        """(the starts that were followed or None, logits of the ends), ends that are given their start."""
+        if start_positions is not None:
+            return None, self.end(hidden, start_positions, out)
+        starts = ops.top_k(start, self.beam)[1]
+        ends = ops.map(lambda start: self.end(hidden, start, out), ops.transpose(starts))
+        return starts, ops.transpose(ends, (1, 0, 2))
+
+    def end(self, hidden, start, out):
+        """Logits [B, T] of the end, given starts [B]."""
+        raise NotImplementedError
+
+    def no_answer(self, hidden, start, training, seed):
+        """The logit [B] that there is no answer, from the start's [B, T]."""
+        raise NotImplementedError
+
+    def _wide(self, name, units, activation, initializer="glorot_uniform"):
+        return Dense(2 * self.config.hidden_size, units, activation, initializer, name=name, dtype=self.dtype_policy)
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class SpanAnswerer(_Answerer):
+    """Google's ELECTRA on questions, with the heads of `parts`; what it returns, see `_Answerer`.
+
+    Args:
+        parts: `answer_start`; `answer_end`, or `answer_end_by_start`, given where the answer starts; and, where texts
+            may hold none, `answerable` from the first token, or `answerable_by_start`, from where it may start, too.
+    """
+
+    beam, units = 20, 512
+
+    def __init__(self, config, num_labels: int = 2, parts=("answer_start", "answer_end"), **kwargs):
+        self.parts = tuple(parts)
+        super().__init__(config, num_labels, **kwargs)
+
+    def make_heads(self):
+        policy = {"dtype": self.dtype_policy}
+        self.answers = answers = _Parts(name="answers", **policy)
+        answers.start = Dense(self.config.hidden_size, 1, name="start", **policy)
+        if self.is_joint:
+            answers.end_hidden = self._wide("end_hidden", self.units, "gelu")
+        answers.end = Dense(self.units if self.is_joint else self.config.hidden_size, 1, name="end", **policy)
+        if "answerable_by_start" in self.parts:
+            answers.class_hidden = self._wide("class_hidden", self.units, "gelu")
+            answers.class_output = Dense(self.units, 1, name="class", **policy)
+        elif "answerable" in self.parts:
+            answers.class_output = Dense(self.config.hidden_size, 1, name="class", **policy)
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether the end is given its start."""
+        return "answer_end_by_start" in self.parts
+
+    def exclude(self, logits, out):
+        return ops.cast(ops.squeeze(logits, -1), "float32") - 1000.0 * out
+
+    def find_ends(self, hidden, start, out, start_positions):
+        if self.is_joint:
+            return super().find_ends(hidden, start, out, start_positions)
+        return None, self.exclude(self.answers.end(hidden), out)
+
+    def end(self, hidden, start, out):
+        both = ops.concatenate([_repeated(hidden, start), hidden], -1)
+        return self.exclude(self.answers.end(self.answers.end_hidden(both)), out)
+
+    def no_answer(self, hidden, start, training, seed):
+        if not hasattr(self.answers, "class_output"):
+            return None
+        x = hidden[:, 0]
+        if hasattr(self.answers, "class_hidden"):
+            x = self.answers.class_hidden(ops.concatenate([x, _mean_by(start, hidden)], -1))
+        return ops.cast(ops.squeeze(self.answers.class_output(x), -1), "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "parts": list(self.parts)}
+
+
+@keras.saving.register_keras_serializable("electra_tf")
+class ConditionalQuestionAnswerer(_Answerer):
+    """Google's ALBERT on questions that may have no answer; what it returns, see `_Answerer`."""
+
+    is_joint = True
+
     def make_heads(self):
         c, policy = self.config, {"dtype": self.dtype_policy}
         initializer = truncated_normal(c.initializer_range)
-
-        def wide(name):
-            return Dense(2 * c.hidden_size, c.hidden_size, "tanh", initializer, name=name, **policy)
-
         self.pooler, self.answers = self._pooler(), _Parts(name="answers", **policy)
         self.answers.start, self.answers.end = self._dense(1, "start"), self._dense(1, "end")
-        self.answers.end_hidden, self.answers.class_hidden = wide("end_hidden"), wide("class_hidden")
+        self.answers.end_hidden = self._wide("end_hidden", c.hidden_size, "tanh", initializer)
+        self.answers.class_hidden = self._wide("class_hidden", c.hidden_size, "tanh", initializer)
         self.answers.end_norm = LayerNorm(c.hidden_size, c.layer_norm_eps, name="end_norm", **policy)
         self.answers.class_output = Matrix(c.hidden_size, 1, initializer, name="class", **policy)
 
-    def call(
-        self,
-        input_ids,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        excluded=None,
-        start_positions=None,
-        training=False,
-    ):
-        hidden = self.encoder(input_ids, attention_mask, token_type_ids, position_ids, training=training)
+    def exclude(self, logits, out):
+        return ops.cast(ops.squeeze(logits, -1), "float32") * (1.0 - out) - 1e30 * out
+
+    def end(self, hidden, start, out):
         parts = self.answers
-        out = ops.zeros(ops.shape(input_ids), "float32") if excluded is None else ops.cast(excluded, "float32")
-        start = _masked(parts.start(hidden), out)
-        starts = start_positions[:, None] if start_positions is not None else ops.top_k(start, self.beam)[1]
-        ends = [self._end(hidden, starts[:, number], out) for number in range(starts.shape[1])]
-        ends = ends[0] if start_positions is not None else ops.stack(ends, axis=1)
+        both = ops.concatenate([hidden, _repeated(hidden, start)], -1)
+        return self.exclude(parts.end(parts.end_norm(parts.end_hidden(both))), out)
 
-        mean = ops.einsum("bt,bth->bh", ops.cast(ops.softmax(start, -1), hidden.dtype), hidden)
-        x = self.dropout(parts.class_hidden(ops.concatenate([mean, hidden[:, 0]], -1)), training=training)
-        no_answer = ops.cast(ops.squeeze(parts.class_output(x), -1), "float32")
-        return ops.log_softmax(start, -1), ends, None if start_positions is not None else starts, no_answer
-
-    def _end(self, hidden, start, out):
-        parts, tokens = self.answers, ops.shape(hidden)[1]
-        at_start = ops.take_along_axis(hidden, ops.cast(start, "int32")[:, None, None], axis=1)
-        both = ops.concatenate([hidden, ops.repeat(at_start, tokens, axis=1)], -1)
-        return ops.log_softmax(_masked(parts.end(parts.end_norm(parts.end_hidden(both))), out), -1)
+    def no_answer(self, hidden, start, training, seed):
+        x = self.answers.class_hidden(ops.concatenate([_mean_by(start, hidden), hidden[:, 0]], -1))
+        x = self.dropout(x, training=training, seed=seed)
+        return ops.cast(ops.squeeze(self.answers.class_output(x), -1), "float32")
 
 
-def _masked(logits, excluded):
-    """Logits [B, T, 1] as float32 [B, T], very low where `excluded` is 1."""
-    return ops.cast(ops.squeeze(logits, -1), "float32") * (1.0 - excluded) - 1e30 * excluded
+def _repeated(hidden, start):
+    """The vector [B, T, H] of the start, at every token."""
+    at_start = ops.take_along_axis(hidden, ops.cast(start, "int32")[:, None, None], axis=1)
+    return ops.repeat(at_start, ops.shape(hidden)[1], axis=1)
+
+
+def _mean_by(start, hidden):
+    """The mean [B, H] of all vectors, by how likely an answer starts there."""
+    return ops.einsum("bt,bth->bh", ops.cast(ops.softmax(start, -1), hidden.dtype), hidden)
 
 
 @keras.saving.register_keras_serializable("electra_tf")
@@ -250,11 +357,11 @@ class MultipleChoice(_TaskModel):
         ]
         return ops.reshape(super().call(*flat, training=training), (-1, choices))
 
-    def score(self, hidden, training):
+    def score(self, hidden, training, seed=None):
         if self.is_albert:
-            x = self.dropout(self.pooler(hidden), training=training)
+            x = self.dropout(self.pooler(hidden), training=training, seed=seed)
         else:
-            x = self.summary(self.dropout(hidden[:, 0], training=training))
+            x = self.summary(self.dropout(hidden[:, 0], training=training, seed=seed))
         return ops.cast(self.classifier(x), "float32")
 
 
@@ -266,6 +373,6 @@ class SentenceOrderModel(_TaskModel):
         self.pooler, self.masked_lm = self._pooler(), masked_lm_head(self.encoder)
         self.sentence_order = self._dense(2, "sentence_order")
 
-    def score(self, hidden, training):
-        order = self.sentence_order(self.dropout(self.pooler(hidden), training=training))
+    def score(self, hidden, training, seed=None):
+        order = self.sentence_order(self.dropout(self.pooler(hidden), training=training, seed=seed))
         return self.masked_lm(hidden), ops.cast(order, "float32")

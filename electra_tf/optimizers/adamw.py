@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from electra_tf.errors import ConfigError
+from electra_tf.settings import check_numbers
 
 
 @dataclass(frozen=True)
@@ -14,27 +15,39 @@ class AdamW:
     """Settings of one AdamW; the defaults are those of Google's ELECTRA, ALBERT and BERT.
 
     Attributes:
-        beta_1, beta_2, epsilon: of the moments; epsilon is added outside the square root.
+        beta_1, beta_2, epsilon: of the moments; epsilon is added outside the square root. `beta_2 = 'auto'` is the one
+            whose memory halves in 10 million tokens, whatever the batch (Marek et al., arXiv 2507.07101).
         weight_decay: added to the normalised update, so that it is multiplied by the learning rate.
         bias_correction: divide the moments by `1 - beta^t`, t counted from 1.
         no_decay: regular expressions, searched in a weight's name; such weights are not decayed.
         clip_norm: largest global norm of the gradient; None: no clipping.
+        clip_apart: clip each tower by its own norm instead of all by one (a gradient of one then cannot shrink the
+            steps of the other).
     """
 
     beta_1: float = 0.9
-    beta_2: float = 0.999
+    beta_2: float | str = 0.999
     epsilon: float = 1e-6
     weight_decay: float = 0.01
     bias_correction: bool = False
     no_decay: tuple[str, ...] = (r"norm/", r"bias")
     clip_norm: float | None = 1.0
+    clip_apart: bool = False
 
     def __post_init__(self):
-        if not (0 <= self.beta_1 < 1 and 0 <= self.beta_2 < 1):
-            raise ConfigError(f"beta_1 is {self.beta_1}, beta_2 {self.beta_2}", expected="numbers in [0, 1)")
+        check_numbers(self)
+        if self.beta_2 != "auto" and not (
+            0 <= self.beta_1 < 1 and not isinstance(self.beta_2, str) and 0 <= self.beta_2 < 1
+        ):
+            raise ConfigError(
+                f"beta_1 is {self.beta_1!r}, beta_2 {self.beta_2!r}",
+                where=type(self).__name__,
+                expected="numbers in [0, 1), or 'auto' for beta_2",
+            )
         if self.epsilon <= 0 or self.weight_decay < 0 or (self.clip_norm is not None and self.clip_norm <= 0):
             raise ConfigError(
                 f"epsilon {self.epsilon}, weight_decay {self.weight_decay}, clip_norm {self.clip_norm}",
+                where=type(self).__name__,
                 expected="epsilon and clip_norm above 0, weight_decay not below 0",
             )
 
@@ -42,39 +55,36 @@ class AdamW:
         """The weight decay of the weight called `name`."""
         return 0.0 if any(re.search(pattern, name) for pattern in self.no_decay) else self.weight_decay
 
+    def parts(self, name: str) -> int:
+        """How many parts of the weight called `name` are each scaled by their norms; 0: it moves element by element."""
+        return 0
 
-def global_norm(gradients) -> tf.Tensor:
-    """Float32 scalar: L2 norm of all gradients together."""
-    return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(g, tf.float32))) for g in gradients]))
+    def bias_scales(self, step) -> tuple[tf.Tensor, tf.Tensor]:
+        """`1 / (1 - beta^t)` of both moments, t = `step` + 1; ones without bias correction."""
+        if not self.bias_correction:
+            return tf.ones([]), tf.ones([])
+        t = tf.cast(step, tf.float32) + 1
+        # In float32, 0.999 and so 1 - 0.999 would be off by 1e-5: the logarithm is taken before rounding.
+        logarithms = [math.log(beta) if beta else -math.inf for beta in (self.beta_1, self.beta_2)]
+        return tuple(-1 / tf.math.expm1(t * logarithm) for logarithm in logarithms)
 
+    def update(self, weight, gradient, scale, m, v, rate, decay, m_scale, v_scale, parts=0):
+        """One update of one weight, or of some joined.
 
-def clip_scale(norm, clip_norm: float | None) -> tf.Tensor:
-    """What every gradient is multiplied by, so that their global norm does not exceed `clip_norm`."""
-    return tf.ones_like(norm) if clip_norm is None else clip_norm / tf.maximum(norm, clip_norm)
+        Args:
+            weight, gradient, m, v: float32 tensors of one shape.
+            scale: what the gradient is multiplied by first, see `clip_scale`.
+            rate: learning rate. decay: this weight's decay. m_scale, v_scale: see `bias_scales`.
+            parts: see `parts`.
 
+        Returns: the new (weight, m, v).
+        """
+        step, m, v = self.direction(weight, gradient, scale, m, v, decay, m_scale, v_scale)
+        return weight - rate * step, m, v
 
-def bias_scales(rule: AdamW, step) -> tuple[tf.Tensor, tf.Tensor]:
-    """`1 / (1 - beta^t)` of both moments, t = `step` + 1; ones without bias correction."""
-    if not rule.bias_correction:
-        return tf.ones([]), tf.ones([])
-    t = tf.cast(step, tf.float32) + 1
-    # In float32, 0.999 and so 1 - 0.999 would be off by 1e-5: the logarithm is taken before rounding.
-    logarithms = [math.log(beta) if beta else -math.inf for beta in (rule.beta_1, rule.beta_2)]
-    return tuple(-1 / tf.math.expm1(t * logarithm) for logarithm in logarithms)
-
-
-def update(rule: AdamW, weight, gradient, scale, m, v, rate, decay, m_scale, v_scale):
-    """One update of one weight.
-
-    Args:
-        weight, gradient, m, v: float32 tensors of one shape.
-        scale: what the gradient is multiplied by first, see `clip_scale`.
-        rate: learning rate. decay: this weight's decay. m_scale, v_scale: see `bias_scales`.
-
-    Returns: the new (weight, m, v).
-    """
-    gradient = gradient * scale
-    m = rule.beta_1 * m + (1 - rule.beta_1) * gradient
-    v = rule.beta_2 * v + (1 - rule.beta_2) * tf.square(gradient)
-    step = m * m_scale / (tf.sqrt(v * v_scale) + rule.epsilon) + decay * weight
-    return weight - rate * step, m, v
+    def direction(self, weight, gradient, scale, m, v, decay, m_scale, v_scale):
+        """(what is subtracted at a rate of 1, the new m, the new v); arguments as `update`."""
+        gradient = gradient * scale
+        m = self.beta_1 * m + (1 - self.beta_1) * gradient
+        v = self.beta_2 * v + (1 - self.beta_2) * tf.square(gradient)
+        return m * m_scale / (tf.sqrt(v * v_scale) + self.epsilon) + decay * weight, m, v

@@ -6,6 +6,7 @@ begin by looking at a neighbour each, and the masked-LM head at the frequencies.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,32 +17,34 @@ _OFFSETS = (-1, 1, -2, 2)  # of the neighbour that a head looks at; later heads 
 _SCORE = 28.0  # of that neighbour before the softmax; the others are near 0
 
 
-def start_informed(model, frequencies: np.ndarray) -> None:
-    """Replaces some of the initial weights of an `Electra`.
+def start_informed(encoders: Sequence, head, frequencies: np.ndarray) -> None:
+    """Replaces some of the initial weights of encoders that are trained together.
 
     Positions become sinusoids whose frequencies repeat every `size` dimensions, `size` being that of the smallest
     head; a projection to another width keeps them apart; the first block's keys read their own position, its
     queries that of a neighbour, which is a rotation of their own.
 
     Args:
-        model: as just built.
+        encoders: as just built. head: the masked-LM head of one of them, or None.
         frequencies: float `[V]`, of the tokens in the training text, all positive.
 
     Raises: `ConfigError` where the widths are no multiples of the smallest head's.
     """
-    towers = (model.discriminator, model.generator)
-    size = min(tower.config.hidden_size // tower.config.num_attention_heads for tower in towers)
-    widths = {width for tower in towers for width in (tower.config.hidden_size, tower.config.embedding_size)}
+    size = min(tower.config.hidden_size // tower.config.num_attention_heads for tower in encoders)
+    widths = {width for tower in encoders for width in (tower.config.hidden_size, tower.config.embedding_size)}
     if size % 2 or any(width % size for width in widths):
         raise ConfigError(
             f"heads of {size} do not divide widths of {', '.join(map(str, sorted(widths)))}",
-            where="Recipe.initial_weights",
+            where="initial_weights",
             expected="an even size of the smallest head that divides all widths, for the weights 'informed'",
             remedy="change the number of heads, or use the weights 'random'",
         )
-    for tower in towers:
+    for tower in encoders:
         _look_at_neighbours(tower, size)
-    model.masked_lm.output_bias.assign(np.log(frequencies).astype("float32"))
+    if head is not None:
+        bias = np.full(head.output_bias.shape, frequencies.min())  # rows beyond the vocabulary as the rarest
+        bias[: len(frequencies)] = frequencies
+        head.output_bias.assign(np.log(bias).astype("float32"))
 
 
 def _look_at_neighbours(tower, size):

@@ -9,13 +9,13 @@ import tensorflow as tf
 BLOCK = 256
 
 
-def sample(logits, numbers, temperature: float = 1.0, never=None):
+def sample(logits, numbers, temperature=1.0, never=None):
     """Draws one token a row.
 
     Args:
         logits: float32 [N, V].
         numbers: float32 [N], uniform in [0, 1): the only randomness.
-        temperature: divides the logits.
+        temperature: divides the logits; a number, or float32 [N, 1].
         never: int32 [N] of tokens that must not be drawn (`disallow_correct`), or None.
 
     Returns: int32 [N].
@@ -48,3 +48,18 @@ def _first_beyond(mass, target):
     index = tf.where(index < mass.shape[-1], index, largest)
     before = tf.gather(cumulative - mass, index, batch_dims=1)
     return index, tf.maximum(before, 0.0)
+
+
+def sample_evenly(vocabulary: int, numbers, never=None):
+    """Draws tokens that are all alike.
+
+    Args:
+        vocabulary: V. numbers: float32 of any shape, uniform in [0, 1).
+        never: int32 of that shape, tokens that must not be drawn, or None.
+
+    Returns: int32 of that shape.
+    """
+    if never is None:
+        return tf.cast(numbers * vocabulary, tf.int32)
+    drawn = tf.cast(numbers * (vocabulary - 1), tf.int32)
+    return drawn + tf.cast(drawn >= never, tf.int32)

@@ -13,7 +13,7 @@ import unicodedata
 from importlib.metadata import version
 from pathlib import Path
 
-from electra_tf.text.wordpiece import PREFIX, FastEngine, normalizer, reference_tokenizer
+from electra_tf.text.engines import PREFIX, FastEngine, normalizer, reference_tokenizer
 
 FILE_NAME = "safe_characters.json"
 _AT_ONCE = 20_000  # characters; all at once would take 1.1 GB

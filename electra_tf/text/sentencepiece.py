@@ -7,8 +7,10 @@ pieces unlikely instead. Sources: `tokenization.py` of ALBERT, `tokenization_alb
 of transformers 4.57.
 """
 
+import base64
 import hashlib
 import json
+import math
 import re
 import sys
 import unicodedata
@@ -18,13 +20,29 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from tokenizers import normalizers
 
 from electra_tf.errors import ConfigError, InputError
-from electra_tf.text.tokenizer import Tokenizer, flatten
-from electra_tf.text.tokenizer_files import CONFIG, read_json, write_config, write_whole
+from electra_tf.files import write_whole
+from electra_tf.text.added_tokens import ADDED, added_tokens
+from electra_tf.text.rows import flatten
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.tokenizer_files import (
+    CONFIG,
+    FAST,
+    OtherTokenizerError,
+    check_class,
+    check_names,
+    part_of,
+    read_bytes,
+    read_json,
+    read_tokenizer_config,
+    with_special_tokens,
+    write_config,
+)
 
 TOKENIZATIONS = ("transformers_slow", "transformers_fast", "google")
-MODEL, FAST = "spiece.model", "tokenizer.json"
+MODEL = "spiece.model"
 BLANK = "\u2581"  # stands for a space
 _CONTROL, _USER_DEFINED = 3, 4  # kinds of pieces
 _UNLIKELY = -100  # what transformers adds to the score of a piece that ends in a digit and a comma
@@ -66,7 +84,7 @@ def holds_sentencepiece(path: Path) -> bool:
         return False
     if _model_file(path) is not None:
         return True
-    return (path / FAST).is_file() and (read_json(path / FAST).get("model") or {}).get("type") == "Unigram"
+    return (path / FAST).is_file() and part_of(read_json(path / FAST), "model", path / FAST).get("type") == "Unigram"
 
 
 def _model_file(folder: Path) -> Path | None:
@@ -75,6 +93,11 @@ def _model_file(folder: Path) -> Path | None:
         return folder / MODEL
     found = list(folder.glob("*.model"))
     return found[0] if len(found) == 1 else None
+
+
+_BASIC_PLANE = "\n".join(chr(c) for c in range(0x10000) if not 0xD800 <= c < 0xE000)
+_SPECIAL_TOKENS = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
+_NAMES = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _SPECIAL_TOKENS, strict=True))
 
 
 class SentencePieceTokenizer(Tokenizer):
@@ -91,7 +114,7 @@ class SentencePieceTokenizer(Tokenizer):
     """
 
     Settings = SentencePieceSettings
-    special_tokens = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
+    special_tokens = _SPECIAL_TOKENS
 
     def __init__(
         self,
@@ -104,7 +127,7 @@ class SentencePieceTokenizer(Tokenizer):
         settings = settings or SentencePieceSettings()
         if settings.tokenization not in TOKENIZATIONS:
             raise ConfigError(f"there is no tokenization {settings.tokenization!r}", expected=", ".join(TOKENIZATIONS))
-        held = None if fast is None else _settings_of(fast)
+        held = None if fast is None else _settings_of(fast, source)
         if held != settings:
             fast = None  # it does otherwise
         if fast is None and model is None:
@@ -121,35 +144,39 @@ class SentencePieceTokenizer(Tokenizer):
         if fast is None:
             vocabulary = [piece.piece for piece in self._proto.pieces]
         else:
-            _rust(fast, source)  # raises for a damaged one
             vocabulary = [piece for piece, _ in fast["model"]["vocab"]]
             outside = {token["content"] for token in fast.get("added_tokens", [])} - set(vocabulary)
             if outside:
-                raise InputError(
-                    f"tokens were added beside the vocabulary: {', '.join(sorted(outside))}",
-                    where=source,
-                    expected="all tokens in the vocabulary",
-                )
+                raise _added(outside, source)
         super().__init__(vocabulary, settings, source)
+        _ = self._fast_query if fast is not None else self._engine  # raises for a damaged one
 
     @classmethod
     def open(cls, path: Path, settings: dict) -> "SentencePieceTokenizer":
-        """See `Tokenizer.from_pretrained`."""
+        """See `load.open_tokenizer`."""
         if path.is_file():
-            return cls(_read(path), SentencePieceSettings(**settings), source=path)
+            return cls(read_bytes(path), SentencePieceSettings(**settings), source=path)
         model_file, fast = _model_file(path), None
-        model = None if model_file is None else _read(model_file)
-        config = read_json(path / CONFIG) if (path / CONFIG).is_file() else {}
+        model = None if model_file is None else read_bytes(model_file)
+        config = with_special_tokens(read_tokenizer_config(path), path)
+        check_class(config, ("Albert",), path)
+        check_names(config, _NAMES, path)
         if (path / FAST).is_file() and not (model and config.get("tokenization")):
             fast = read_json(path / FAST)
-            found = asdict(_settings_of(fast))
+            found = asdict(_settings_of(fast, path))
         else:
             found = {
                 "tokenization": config.get("tokenization", "transformers_slow"),
-                "lower_case": config.get("do_lower_case", True),
-                "strip_accents": not config.get("keep_accents", False),
+                "lower_case": _flag(config, "do_lower_case", True, path),
+                "strip_accents": not _flag(config, "keep_accents", False, path),
             }
-        return cls(model, SentencePieceSettings(**(found | settings)), fast=fast, source=path)
+        tokenizer = cls(model, SentencePieceSettings(**(found | settings)), fast=fast, source=path)
+        older = read_json(path / ADDED) if (path / ADDED).is_file() else {}
+        added = added_tokens(tokenizer.vocabulary, tokenizer.special_tokens, {}, config, older, path)
+        known = {token["content"] for token in tokenizer.fast.get("added_tokens", [])} if tokenizer.fast else set()
+        if lost := {token.content for token in added} - known - set(tokenizer.special_tokens):
+            raise _added(lost, path)
+        return tokenizer
 
     def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
         """Writes spiece.model, tokenizer.json, tokenizer_config.json and special_tokens_map.json.
@@ -195,6 +222,12 @@ class SentencePieceTokenizer(Tokenizer):
             shaped = [pieces, charsmap, flags, asdict(self.settings)]
         return hashlib.sha256(json.dumps(shaped, sort_keys=True).encode()).hexdigest()
 
+    def normalized(self, text: str) -> str:
+        """A text as its characters are compared with pieces, blanks as `BLANK`."""
+        if self.fast is not None:
+            return self._fast_text.normalizer.normalize_str(text)
+        return self._engine.normalize(prepare(text, self.settings))
+
     def _encode(self, texts, special_tokens_in_text):
         if self.fast is None:
             return [self._pieces(text, special_tokens_in_text) for text in texts]
@@ -218,7 +251,7 @@ class SentencePieceTokenizer(Tokenizer):
     def _lines(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         if self.fast is not None:
             return flatten([e.ids for e in self._fast_text.encode_batch_fast(list(lines), add_special_tokens=False)])
-        prepared = [self._prepare(line) for line in lines]
+        prepared = [prepare(line, self.settings) for line in lines]
         rows = self._engine.encode(prepared, out_type=int, num_threads=1) if prepared else []
         for number, row in enumerate(rows):
             if self.unk_id in row and "," in prepared[number]:
@@ -246,7 +279,7 @@ class SentencePieceTokenizer(Tokenizer):
     def _between(self, text) -> Pieces:
         from sentencepiece import sentencepiece_pb2
 
-        prepared, places = self._prepare(text), self._places(text)
+        prepared, places = prepare(text, self.settings), self._places(text)
         encoded = self._engine.encode(prepared, out_type="serialized_proto")
         characters = np.zeros(len(prepared.encode()) + 1, int)  # of each byte
         np.cumsum([byte & 0xC0 != 0x80 for byte in prepared.encode()], out=characters[1:])
@@ -265,21 +298,8 @@ class SentencePieceTokenizer(Tokenizer):
                 begin = stop
         return result
 
-    def _prepare(self, text: str) -> str:
-        """What is given to SentencePiece, whose own normalisation follows."""
-        settings, slow = self.settings, self.settings.tokenization == "transformers_slow"
-        plain = text.isascii()
-        if slow and settings.lower_case and not plain:
-            text = "".join(map(str.lower, text))  # a final sigma is not told from another
-        text = " ".join(text.split())
-        if slow:
-            text = text.replace("``", '"').replace("''", '"')
-        if settings.strip_accents and not plain:
-            text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-        return text.lower() if settings.lower_case else text
-
     def _places(self, text: str) -> list[tuple[int, int]]:
-        """Where in the text each character of what `_prepare` makes of it stands."""
+        """Where in the text each character of what `prepare` makes of it stands."""
         places, slow, lower = [], self.settings.tokenization == "transformers_slow", self.settings.lower_case
         position = None
         for word in re.finditer(r"\S+", text):
@@ -328,7 +348,12 @@ class SentencePieceTokenizer(Tokenizer):
     def _engine(self):
         import sentencepiece
 
-        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+        try:
+            return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+        except RuntimeError as error:
+            raise InputError(
+                f"SentencePiece cannot use the model: {error}", where=self.source, remedy="copy it again"
+            ) from error
 
     @cached_property
     def _fast_query(self):
@@ -354,6 +379,20 @@ def _again(model, settings, fast, source):
     return SentencePieceTokenizer(model, settings, fast=fast, source=source)
 
 
+def prepare(text: str, settings: SentencePieceSettings) -> str:
+    """What is given to SentencePiece, whose own normalisation follows: it puts Hangul syllables together again."""
+    slow = settings.tokenization == "transformers_slow"
+    plain = text.isascii()
+    if slow and settings.lower_case and not plain:
+        text = "".join(map(str.lower, text))  # a final sigma is not told from another
+    text = " ".join(text.split())
+    if slow:
+        text = text.replace("``", '"').replace("''", '"')
+    if settings.strip_accents and not plain:
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return text.lower() if settings.lower_case else text
+
+
 def fast_form(proto, settings: SentencePieceSettings, source=None) -> dict:
     """A `tokenizer.json` for a `.model` file, as a dictionary.
 
@@ -367,7 +406,7 @@ def fast_form(proto, settings: SentencePieceSettings, source=None) -> dict:
 
     Raises: `InputError` for a model that is not of the unigram kind.
     """
-    from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+    from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, processors
     from tokenizers import Tokenizer as Rust
 
     theirs = settings.tokenization == "transformers_fast"
@@ -395,6 +434,8 @@ def fast_form(proto, settings: SentencePieceSettings, source=None) -> dict:
     if settings.strip_accents:
         accents = Regex(f"[{_characters(unicodedata.combining)}]")
         steps += [normalizers.NFKD(), normalizers.StripAccents() if theirs else normalizers.Replace(accents, "")]
+        # SentencePiece composes what is left, such as Hangul syllables, which the library's Precompiled does not.
+        steps += [] if theirs else [normalizers.NFC()]
     if settings.lower_case:
         steps.append(normalizers.Lowercase())
     if proto.normalizer_spec.precompiled_charsmap:
@@ -418,8 +459,9 @@ def _characters(test: Callable) -> str:
     return "".join(filter(test, map(chr, range(sys.maxunicode))))
 
 
-def _settings_of(fast: dict) -> SentencePieceSettings:
-    """The settings under which a `tokenizer.json` is what it is."""
+def _settings_of(fast: dict, source) -> SentencePieceSettings:
+    """The settings under which a `tokenizer.json` is what it is. Raises: `InputError` for a damaged one."""
+    _check_fast(fast, source)
     normalizer = fast.get("normalizer") or {}
     kinds = {step.get("type") for step in normalizer.get("normalizers", [normalizer])}
     return SentencePieceSettings("transformers_fast", "Lowercase" in kinds, "StripAccents" in kinds)
@@ -429,12 +471,80 @@ def _ends_a_number(piece: str) -> bool:
     return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
 
 
+def _added(tokens, where):
+    return OtherTokenizerError(
+        f"tokens were added beside the vocabulary: {', '.join(sorted(tokens))}",
+        where=where,
+        expected="all tokens in SentencePiece's model",
+        remedy="train a model that has them: electra-tf vocab --kind sentencepiece --symbols",
+    )
+
+
+def _flag(config, name, usual, folder):
+    value = config.get(name, usual)
+    if not isinstance(value, bool):
+        raise InputError(
+            f"{name} is {json.dumps(value)}",
+            where=folder / CONFIG,
+            expected="true or false",
+            remedy="write the one that the model was trained with",
+        )
+    return value
+
+
+def _check_fast(fast, source):
+    """Raises: `InputError` for what the library takes for granted in a `tokenizer.json`, or ends the process at."""
+    model, steps = part_of(fast, "model", source), part_of(fast, "normalizer", source)
+    vocabulary, unknown = model.get("vocab"), model.get("unk_id")
+    steps = steps.get("normalizers", [steps])
+    added, damaged = fast.get("added_tokens") or [], None
+    if not isinstance(vocabulary, list) or not all(map(_is_piece, vocabulary)):
+        damaged = "model.vocab is not a list of pieces and numbers"
+    elif type(unknown) is not int or not 0 <= unknown < len(vocabulary):
+        damaged = f"model.unk_id is {unknown!r}"
+    elif not _all_have(steps, "type") and steps != [{}]:
+        damaged = "normalizer.normalizers is not a list of steps"
+    elif not _all_have(added, "content"):
+        damaged = "added_tokens is not a list of tokens"
+    elif not all(_is_charsmap(step["precompiled_charsmap"]) for step in steps if "precompiled_charsmap" in step):
+        damaged = "precompiled_charsmap is damaged"
+    if damaged is not None:
+        raise InputError(damaged, where=source, expected=f"a {FAST} as transformers writes it", remedy="fetch it again")
+
+
+def _all_have(entries, name):
+    return isinstance(entries, list) and all(isinstance(e, dict) and isinstance(e.get(name), str) for e in entries)
+
+
+def _is_charsmap(content):
+    """Whether SentencePiece's table of characters, in base 64 or not, is one that a text can be looked up in."""
+    try:
+        content = base64.b64decode(content, validate=True) if isinstance(content, str) else content
+        normalizers.Precompiled(content).normalize_str(_BASIC_PLANE)
+    except BaseException as error:
+        _pass_on(error)
+        return False
+    return True
+
+
+def _pass_on(error):
+    """Raises again what is neither an error nor a panic of the Rust library, which is no `Exception`."""
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        raise error
+
+
+def _is_piece(entry):
+    return isinstance(entry, list) and [*map(type, entry)] in ([str, float], [str, int]) and math.isfinite(entry[1])
+
+
 def _rust(form: dict, source):
     import tokenizers
 
     try:
         engine = tokenizers.Tokenizer.from_str(json.dumps(form))
-    except Exception as error:  # the library raises nothing narrower
+        engine.encode("a 1,000 \u00e9\u4e2d")  # what is damaged may show with a text only
+    except BaseException as error:  # the library raises nothing narrower
+        _pass_on(error)
         raise InputError(f"{FAST} cannot be read: {error}", where=source, remedy="fetch or make it again") from error
     engine.no_truncation()
     engine.no_padding()
@@ -447,9 +557,10 @@ def _parse(model: bytes, source):
 
     try:
         proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+        charsmap = proto.normalizer_spec.precompiled_charsmap
     except DecodeError:
         proto = None
-    if proto is None or not proto.pieces:
+    if proto is None or not proto.pieces or (charsmap and not _is_charsmap(charsmap)):
         raise InputError(
             "this is not a SentencePiece model, or it is damaged",
             where=source,
@@ -457,13 +568,6 @@ def _parse(model: bytes, source):
             remedy="copy it again from where it came from",
         )
     return proto
-
-
-def _read(path):
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the file: {error.strerror}", where=path) from error
 
 
 def _trimmed(text, begin, end):

@@ -2,10 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from electra_tf.errors import ConfigError, InputError
 
@@ -43,11 +41,12 @@ class Tokenizer(ABC):
         pad_id, unk_id, cls_id, sep_id, mask_id: their ids.
         fingerprint: SHA-256, in hexadecimal, of all that shapes the ids: vocabulary and settings.
 
-    Raises: `InputError` for a vocabulary that is empty, has duplicates or lacks a special token.
+    Raises: `InputError` for a vocabulary that is empty or lacks a special token, and for a new one with a token twice.
     """
 
     Settings: type
     special_tokens: tuple[str, ...]
+    may_repeat = False  # whether a file may hold a token twice; the last is then meant, as in transformers
     fingerprint: str
 
     def __init__(self, vocabulary: Sequence[str], settings, source: Path | None = None):
@@ -61,24 +60,10 @@ class Tokenizer(ABC):
 
     @staticmethod
     def from_pretrained(path: str | Path, **settings) -> "Tokenizer":
-        """Opens a folder made by `electra-tf vocab` or Hugging Face's libraries, or a bare vocabulary file.
+        """Opens a tokenizer's folder or file; see `load.open_tokenizer`, of which this is another name."""
+        from electra_tf.text.load import open_tokenizer
 
-        Args:
-            path: the folder, a `vocab.txt`, or SentencePiece's model (`*.model`).
-            **settings: fields of `WordPieceSettings` or `SentencePieceSettings`, overruling what the folder says.
-                A bare vocab.txt is taken to be lower-casing unless it has tokens with capitals.
-
-        Raises: `InputError`, naming the file.
-        """
-        from electra_tf.text.sentencepiece import SentencePieceTokenizer, holds_sentencepiece
-        from electra_tf.text.wordpiece import WordPieceTokenizer
-
-        path = Path(path)
-        kind = SentencePieceTokenizer if holds_sentencepiece(path) else WordPieceTokenizer
-        known = [field.name for field in fields(kind.Settings)]
-        for name in settings.keys() - set(known):
-            raise ConfigError(f"there is no setting {name!r}", where=path, expected=", ".join(known))
-        return kind.open(path, settings)
+        return open_tokenizer(path, **settings)
 
     @abstractmethod
     def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
@@ -99,6 +84,10 @@ class Tokenizer(ABC):
         Args:
             engine: "fast", or "reference", which does without TensorFlow. Both give the same ids for any input.
         """
+
+    @abstractmethod
+    def normalized(self, text: str) -> str:
+        """The text as its pieces are looked for: cleaned, lower-cased or stripped of marks as the settings say."""
 
     @abstractmethod
     def _encode(self, texts: list[str], special_tokens_in_text: bool) -> Sequence:
@@ -142,14 +131,20 @@ class Tokenizer(ABC):
         max_length: int | None = None,
         special_tokens_in_text: bool = False,
         add_special_tokens: bool = True,
+        first_keeps_odd: bool = False,
     ) -> list[Encoding]:
-        """Encodes texts and pairs of texts, each as `encode` does."""
+        """Encodes texts and pairs of texts, each as `encode` does.
+
+        `first_keeps_odd`: where both texts of a pair are cut and an odd number of tokens is left, the first has one
+        more, as in Google's code; in transformers' it is the second where that was the longer one.
+        """
         texts = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
         parts = [part for text in texts for part in text]
         for part in parts:
             _check_unicode(part)
         encoded = iter(self._encode(parts, special_tokens_in_text))
-        return [self._assemble([next(encoded) for _ in text], max_length, add_special_tokens) for text in texts]
+        cut = _truncate_as_google if first_keeps_odd else _truncate
+        return [self._assemble([next(encoded) for _ in text], max_length, add_special_tokens, cut) for text in texts]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """The text of ids: pieces joined, blanks before punctuation removed."""
@@ -173,13 +168,17 @@ class Tokenizer(ABC):
                 expected="the vocabulary that the model was trained with",
             )
 
+    def repeated(self) -> list[int]:
+        """Ids that no text gets, since their tokens are there again behind them."""
+        return [i for i, token in enumerate(self.vocabulary) if self._ids[token] != i]
+
     def token_to_id(self, token: str) -> int | None:
         return self._ids.get(token)
 
     def id_to_token(self, i: int) -> str:
         return self.vocabulary[i]
 
-    def _assemble(self, parts, max_length, add_special_tokens):
+    def _assemble(self, parts, max_length, add_special_tokens, cut):
         added = len(parts) + 1 if add_special_tokens else 0
         lengths = [len(part) for part in parts]
         if max_length is not None:
@@ -188,7 +187,7 @@ class Tokenizer(ABC):
                     f"a length of {max_length} leaves no room for text",
                     expected=f"more than the {added} special tokens",
                 )
-            lengths = _truncate(lengths, max_length - added)
+            lengths = cut(lengths, max_length - added)
         result = Encoding([], [], [], [])
 
         def append(ids, type_id, offsets):
@@ -208,11 +207,12 @@ class Tokenizer(ABC):
     def _check(self):
         if not self.vocabulary:
             raise InputError("the vocabulary is empty", where=self.source, remedy="make one with `electra-tf vocab`")
-        if len(self._ids) < len(self.vocabulary):
-            repeated = next(token for i, token in enumerate(self.vocabulary) if self._ids[token] != i)
-            first = self.vocabulary.index(repeated)
+        repeated = self.repeated()
+        # A model that was trained with such a vocabulary, as some published ones, needs it as it is.
+        if repeated and (self.source is None or not self.may_repeat):
+            first, last = repeated[0], self._ids[self.vocabulary[repeated[0]]]
             raise InputError(
-                f"the vocabulary holds {repeated!r} twice, as ids {first} and {self._ids[repeated]}",
+                f"the vocabulary holds {self.vocabulary[first]!r} twice, as ids {first} and {last}",
                 where=self.source,
                 expected="each token once",
                 remedy="restore the file the model was trained with",
@@ -227,14 +227,6 @@ class Tokenizer(ABC):
             )
 
 
-def flatten(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Lists of ids as one int32 array and its int64 row splits."""
-    splits = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum([len(row) for row in rows], out=splits[1:])
-    ids = np.fromiter((i for row in rows for i in row), np.int32, count=int(splits[-1]))
-    return ids, splits
-
-
 def _truncate(lengths, room):
     """Lengths that fit into `room`, the longest text cut first, as Hugging Face's `longest_first` does."""
     if sum(lengths) <= room:
@@ -243,6 +235,15 @@ def _truncate(lengths, room):
         return [room]
     shorter = min(*lengths, room // 2)
     return [shorter, room - shorter] if lengths[0] <= lengths[1] else [room - shorter, shorter]
+
+
+def _truncate_as_google(lengths, room):
+    """The same, token by token from the longer one, from the second where they are alike."""
+    if len(lengths) == 1:
+        return [min(lengths[0], room)]
+    first, second = lengths
+    second = min(second, max(room - first, room // 2))
+    return [min(first, room - second), second]
 
 
 def _check_unicode(text):

@@ -1,15 +1,17 @@
 """What happens between two calls of the inner loop, each an Orbit action. They run in the order they stand here."""
 
 import time
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from electra_tf.training.cost import Cost, matrix_peak, memory_in_use
-from electra_tf.training.evaluation import Evaluation
-from electra_tf.training.health import Health, check_finite
+from electra_tf.training.health import Health, stop_not_finite
 from electra_tf.training.loop import Trainer
-from electra_tf.training.progress import Display, MetricsLog, training_metrics
+from electra_tf.training.metrics import MetricsLog, Ratio, Readings, metrics_of
+from electra_tf.training.progress import Display
 from electra_tf.training.recipe import Recipe
+from electra_tf.training.signals import Signals
 from electra_tf.training.state import State
 
 
@@ -31,7 +33,7 @@ class Foretell:
         self.trainer, self.recipe, self.cost, self.display, self.loops = trainer, recipe, cost, display, 0
 
     def __call__(self, _):
-        step, self.loops = int(self.trainer.step.step.numpy()), self.loops + 1
+        step, self.loops = int(self.trainer.step.finished.numpy()), self.loops + 1
         if self.cost.step_seconds is None and (self.loops == self.LOOPS or step == self.recipe.steps):
             seconds = self.trainer.seconds / self.trainer.steps
             self.display.say(self.cost.measure(step, seconds, memory_in_use(), matrix_peak()))
@@ -43,7 +45,7 @@ class Log:
     def __init__(
         self,
         trainer: Trainer,
-        config,
+        readings: Readings,
         recipe: Recipe,
         health: Health,
         state: State,
@@ -51,32 +53,32 @@ class Log:
         display: Display,
         cost: Cost,
     ):
-        self.trainer, self.config, self.recipe, self.health = trainer, config, recipe, health
+        self.trainer, self.line, self.recipe, self.health = trainer, readings.train_line, recipe, health
+        self.rules = {**readings.metrics, **{name: Ratio(name) for name in trainer.step.norm_names}}
         self.state, self.metrics_log, self.display, self.cost = state, metrics_log, display, cost
-        self.steps, self.seconds = 0, 0.0
+        self.steps, self.seconds, self.tokens = 0, 0.0, 0
 
     def __call__(self, _):
-        step, window = int(self.trainer.step.step.numpy()), self.trainer.window
+        step = int(self.trainer.step.finished.numpy())
         self.display.advance(step)
-        sums = {name: float(window[name].numpy()) for name in ("mlm_loss", "disc_loss", "grad_norm")}
-        check_finite(sums, step, self.state.newest())
+        if bad := self.trainer.first_not_finite():
+            stop_not_finite(*bad, step, self.state.newest())
         if self.cost.step_seconds is None:
-            self.steps, self.seconds = 0, 0.0  # compiling is not the speed of a step
+            self.steps, self.seconds, self.tokens = 0, 0.0, 0  # compiling is not the speed of a step
         self.steps += self.trainer.steps
         self.seconds += self.trainer.seconds
+        self.tokens += self.trainer.tokens
         if not due(step, self.recipe.log_every, self.recipe.steps):
             return
-        metrics = training_metrics(self.trainer.take_window(), self.config)
-        metrics["learning_rate"] = float(self.trainer.step.schedule(step - 1))
-        rate = self.steps / self.seconds
-        rows = self.recipe.batch_size * self.trainer.dataset.manifest.length
-        wall = {"time": time.time(), "tokens_per_second": rate * rows}
-        wall["seconds_left"] = (self.recipe.steps - step) / rate
+        metrics = metrics_of(self.rules, self.trainer.take_window())
+        metrics["learning_rate"] = float(self.trainer.step.schedule.rate(step - 1, self.recipe.steps))
+        wall = {"time": time.time(), "tokens_per_second": self.tokens / self.seconds}
+        wall["seconds_left"] = (self.recipe.steps - step) * self.seconds / self.steps
         if self.cost.peak_share:
-            wall["peak_share"] = self.cost.peak_share * self.cost.step_seconds * rate
-        self.steps, self.seconds = 0, 0.0
+            wall["peak_share"] = self.cost.peak_share * self.cost.step_seconds * self.steps / self.seconds
+        self.steps, self.seconds, self.tokens = 0, 0.0, 0
         self.metrics_log.write(step, "train", metrics, wall)
-        self.display.show(step, metrics, wall)
+        self.display.show(step, self.line.format(**metrics), wall)
         for warning in self.health.look(step, metrics):
             self.display.say(warning)
 
@@ -87,27 +89,24 @@ class Evaluate:
     def __init__(
         self,
         trainer: Trainer,
-        evaluation: Evaluation | None,
+        evaluation: Callable[[], dict[str, float]] | None,
+        line: str,
         recipe: Recipe,
         metrics_log: MetricsLog,
         display: Display,
     ):
-        self.trainer, self.evaluation, self.recipe = trainer, evaluation, recipe
+        self.trainer, self.evaluation, self.line, self.recipe = trainer, evaluation, line, recipe
         self.metrics_log, self.display, self.last = metrics_log, display, None
 
     def __call__(self, _):
-        step = int(self.trainer.step.step.numpy())
+        step = int(self.trainer.step.finished.numpy())
         if self.evaluation is None or not due(step, self.recipe.eval_every, self.recipe.steps):
             return
         began = time.perf_counter()
         self.last = self.evaluation()
         seconds = time.perf_counter() - began
         self.metrics_log.write(step, "eval", self.last, {"time": time.time(), "seconds": seconds})
-        self.display.say(
-            f"held out at step {step:,}: mlm {self.last['mlm_loss']:.3f} (unigram {self.last['unigram_loss']:.3f})  "
-            f"disc {self.last['disc_loss']:.4f}  auc {self.last['disc_auc']:.3f}  "
-            f"on fixed corruptions {self.last['fixed_disc_auc']:.3f}"
-        )
+        self.display.say(f"held out at step {step:,}: {self.line.format(**self.last)}")
 
 
 class Save:
@@ -117,22 +116,19 @@ class Save:
         self.trainer, self.recipe, self.state = trainer, recipe, state
 
     def __call__(self, _):
-        if due(int(self.trainer.step.step.numpy()), self.recipe.checkpoint_every, self.recipe.steps):
+        if due(int(self.trainer.step.finished.numpy()), self.recipe.checkpoint_every, self.recipe.steps):
             self.state.save()
 
 
 class Stop:
-    """After `ask` (from a signal handler): saves and raises `Stopped`.
+    """Once a signal has come: saves and raises `Stopped`.
 
     Several machines are at the same step only where something is due: there they ask each other at every checkpoint,
     and stop together.
     """
 
-    def __init__(self, trainer: Trainer, recipe: Recipe, state: State):
-        self.trainer, self.recipe, self.state, self.asked = trainer, recipe, state, False
-
-    def ask(self) -> None:
-        self.asked = True
+    def __init__(self, trainer: Trainer, recipe: Recipe, state: State, signals: Signals):
+        self.trainer, self.recipe, self.state, self.signals = trainer, recipe, state, signals
 
     def __call__(self, _):
         if self._agreed():
@@ -141,12 +137,12 @@ class Stop:
 
     def _agreed(self):
         strategy = self.trainer.strategy
-        step = int(self.trainer.step.step.numpy())
+        step = int(self.trainer.step.finished.numpy())
         if step == self.recipe.steps:
             return False
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            return self.asked
+            return self.signals.asked is not None
         if not due(step, self.recipe.checkpoint_every, self.recipe.steps):
             return False
-        asked = strategy.run(lambda: tf.constant(float(self.asked)))
+        asked = strategy.run(lambda: tf.constant(float(self.signals.asked is not None)))
         return float(strategy.reduce(tf.distribute.ReduceOp.SUM, asked, axis=None)) > 0

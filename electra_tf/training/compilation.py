@@ -1,9 +1,10 @@
 """How a step is compiled: the one place to tune its speed.
 
 `eager`    nothing is compiled (tests, debugging).
-`graph`    one TensorFlow graph; kernels are not fused.
-`islands`  a graph in which every block, the masked-LM head and the optimizer's formula are XLA programs. One program
-           serves all blocks of a tower, since weights are arguments, so that it is compiled once and not per layer.
+`graph`    TensorFlow graphs; kernels are not fused. All blocks of an encoder are calls of one graph, since weights are
+           arguments, so that it is traced and rewritten once and not per layer.
+`islands`  a graph in which every block, an objective's costly parts and the optimizer's formula are XLA programs; of
+           blocks, again one.
 `xla`      loss and gradients are one XLA program; starts slowest.
 """
 
@@ -11,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from electra_tf.errors import ConfigError
+from electra_tf.layers.transformer import Transformer
 
 COMPILERS = ("eager", "graph", "islands", "xla")
 
@@ -23,23 +25,37 @@ def check_compiler(name: str) -> str:
 
 
 def settle_graphs(name: str) -> None:
-    """Leaves out TensorFlow's rewriting of graphs for islands, where it takes long and gains nothing."""
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": name == "islands"})
+    """Leaves out TensorFlow's rewriting of graphs: one then computes what is computed eagerly, and starts sooner."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": name in ("graph", "islands")})
 
 
-def island(function):
+def program(function):
     """`function` as an XLA program of its own; its arguments and results are tensors."""
     return tf.function(function, jit_compile=True, autograph=False)
 
 
-def compile_blocks(transformer) -> None:
-    """Runs every block of `transformer` through one XLA program."""
+def subgraph(function):
+    """`function` as a graph of its own, which stays a call where it is used; lengths may vary."""
+    apart = {"_noinline": True}
+    return tf.function(function, autograph=False, reduce_retracing=True, experimental_attributes=apart)
+
+
+def island(function, layer):
+    """`function(layer, *tensors)` as an XLA program that takes the tensors; the layer's weights are arguments too."""
+    compiled = program(lambda values, *tensors: function(_with_weights(layer, values), *tensors))
+    return lambda *tensors: compiled(_values(layer), *tensors)
+
+
+def compile_blocks(transformer, compiled) -> None:
+    """Runs every block of `transformer` through one `program` or `subgraph`."""
     first = transformer.blocks[0]
 
-    def program(training):
-        return island(lambda values, x, mask, seed: _with_weights(first, values)(x, mask, training=training, seed=seed))
+    def block_program(training):
+        return compiled(
+            lambda values, x, mask, seed: _with_weights(first, values)(x, mask, training=training, seed=seed)
+        )
 
-    programs = {training: program(training) for training in (False, True)}
+    programs = {training: block_program(training) for training in (False, True)}
 
     def call_block(block, x, mask, training, seed):
         return programs[bool(training)](_values(block), x, mask, seed)
@@ -47,13 +63,15 @@ def compile_blocks(transformer) -> None:
     transformer.call_block = call_block
 
 
-def compile_towers(model) -> None:
-    """Runs the blocks of both towers and the masked-LM head of `model` (an `Electra`) as islands."""
-    for encoder in (model.generator, model.discriminator):
-        compile_blocks(encoder.transformer)
-    head, predict, config = model.masked_lm, model.predict, model.config
-    program = island(lambda values, *tensors: predict(_with_weights(head, values), *tensors, config))
-    model.predict = lambda head, hidden, ids, numbers, config: program(_values(head), hidden, ids, numbers)
+def compile_objective(objective, name: str) -> None:
+    """Runs the blocks of every encoder of `objective` and, as islands, what else it names."""
+    if name not in ("graph", "islands"):
+        return
+    for layer in objective.model._flatten_layers():
+        if isinstance(layer, Transformer):
+            compile_blocks(layer, program if name == "islands" else subgraph)
+    if name == "islands":
+        objective.compile(island)
 
 
 def _with_weights(layer, values):

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from electra_tf.conversion.run_directory import METRICS, read_metrics
+from electra_tf.checkpoints.run_directory import METRICS, read_description, read_metrics
 
 
 def draw_curves(model_dir, path) -> None:
-    """Draws losses and areas under the ROC curve against steps, on training and held-out text, as a PNG.
+    """Draws a run's metrics against steps, on training and held-out text, as a PNG.
 
     Args:
-        model_dir: a run directory. path: of the picture.
+        model_dir: a run directory; `run.json` says which curves are drawn together. path: of the picture.
     """
     import matplotlib
 
@@ -19,28 +19,21 @@ def draw_curves(model_dir, path) -> None:
     lines = read_metrics(Path(model_dir) / METRICS)
     train = [line for line in lines if line["kind"] == "train"]
     held_out = [line for line in lines if line["kind"] == "eval"]
-    figure, axes = pyplot.subplots(1, 3, figsize=(13, 4), constrained_layout=True)
-    panels = (
-        ("Generator: masked-LM loss (nats)", "mlm_loss"),
-        ("Discriminator: loss (nats a token)", "disc_loss"),
-        ("Discriminator: area under the ROC curve", "disc_auc"),
-    )
-    for axis, (title, name) in zip(axes, panels, strict=True):
+    curves = read_description(model_dir)["curves"]
+    figure, axes = pyplot.subplots(1, len(curves), figsize=(13, 4), constrained_layout=True, squeeze=False)
+    for axis, (title, (first, *others)) in zip(axes[0], curves, strict=True):
         axis.set_title(title)
         axis.set_xlabel("step")
-        axis.plot(*_series(train, name), color="tab:blue", alpha=0.6, label="training (some tokens left in view)")
-        axis.plot(*_series(held_out, name), "o-", color="tab:orange", markersize=4, label="held out")
+        axis.plot(*_series(train, first), color="tab:blue", alpha=0.6, label=f"training: {first}")
+        axis.plot(*_series(held_out, first), "o-", color="tab:orange", markersize=4, label=f"held out: {first}")
+        for name in others:
+            axis.plot(*_series(held_out, name), "s--", markersize=3, label=f"held out: {name}")
         axis.grid(alpha=0.3)
-    if held_out and "unigram_loss" in held_out[-1]:
-        unigram = held_out[-1]["unigram_loss"]
-        axes[0].axhline(unigram, color="gray", linestyle="--", label="token frequencies alone")
-        fixed = _series(held_out, "fixed_disc_auc")
-        axes[2].plot(*fixed, "s-", color="tab:green", markersize=4, label="held out, fixed corruptions")
-    for axis in axes:
-        axis.legend(frameon=False)
+        axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15))  # below, not on the lines
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
 
 def _series(lines, name):
-    return [line["step"] for line in lines], [line[name] for line in lines]
+    found = [(line["step"], line[name]) for line in lines if name in line]
+    return [step for step, _ in found], [value for _, value in found]

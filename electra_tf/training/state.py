@@ -5,17 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from electra_tf.conversion.run_directory import (
+from electra_tf.checkpoints.run_directory import (
     MOMENTS,
     VARIANCES,
     WEIGHTS,
+    best_steps,
     list_checkpoints,
     newest_intact,
+    to_stderr,
     write_checkpoint,
 )
 from electra_tf.errors import CheckpointError, OutputError
-from electra_tf.training.health import check_finite
+from electra_tf.files import remove
+from electra_tf.training.health import stop_not_finite
 from electra_tf.training.loop import Trainer
+from electra_tf.training.metrics import first_not_finite
 
 WINDOW = "window/"
 
@@ -29,13 +33,29 @@ class State:
         facts: JSON values stored with every checkpoint (seed and what the bits depend on).
         keep, milestone_every: see `Recipe`.
         writes: false in all but one process of a cluster.
+        select, keep_best: so many checkpoints that are best by this metric stay, too.
+        every, last: steps at which checkpoints are due. Others, which a signal has asked for, stay until the next one
+            that is due, so that a run keeps the same whether it was stopped or not.
     """
 
-    def __init__(self, model_dir, trainer: Trainer, facts: dict, keep=5, milestone_every=0, writes=True):
-        self.model_dir, self.facts = Path(model_dir), facts
+    def __init__(
+        self,
+        model_dir,
+        trainer: Trainer,
+        facts: dict,
+        keep=5,
+        milestone_every=0,
+        writes=True,
+        select: str | None = None,
+        keep_best=1,
+        every=1,
+        last: int | None = None,
+    ):
+        self.model_dir, self.facts, self.select, self.keep_best = Path(model_dir), facts, select, keep_best
         self.keep, self.milestone_every, self.writes = keep, milestone_every, writes
+        self.every, self.last = every, last
         step = trainer.step
-        self.step = step.step
+        self.step = step.finished
         self.variables = {}
         for prefix, group in ((WEIGHTS, step.weights), (MOMENTS, step.m), (VARIANCES, step.v)):
             self.variables |= {prefix + name: variable for name, variable in group.items()}
@@ -65,28 +85,42 @@ class State:
         if self.saved_step == step or not self.writes:
             return
         tensors = {name: variable.numpy() for name, variable in self.variables.items()}
-        for name, tensor in tensors.items():
-            if not np.isfinite(tensor).all():
-                check_finite({name: float(tensor[~np.isfinite(tensor)][0])}, step, self.newest())
+        if bad := first_not_finite(tensors):
+            stop_not_finite(*bad, step, self.newest())
         write_checkpoint(self.model_dir, step, tensors, self.facts)
         self.saved_step = step
-        for old, folder in list_checkpoints(self.model_dir)[: -self.keep]:
-            if not self.milestone_every or old % self.milestone_every:
-                shutil.rmtree(folder)
+        self._remove_old(step)
+
+    def _remove_old(self, step):
+        """Removes what is no longer kept beside this step's checkpoint. Later ones are damaged, and do not count."""
+        if not self._is_due(step):
+            return
+        checkpoints = {old: folder for old, folder in list_checkpoints(self.model_dir) if old <= step}
+        for old in [old for old in checkpoints if not self._is_due(old)]:
+            remove(checkpoints.pop(old))
+        best = best_steps(self.model_dir, self.select, self.keep_best) if self.select else ()
+        if self.select and not best:  # the log is lost, and which one is best with it
+            return
+        for old in list(checkpoints)[: -self.keep]:
+            if old not in best and (not self.milestone_every or old % self.milestone_every):
+                remove(checkpoints[old])
+
+    def _is_due(self, step):
+        return step == self.last or step % self.every == 0
 
     def newest(self) -> Path | None:
         """The folder of the newest checkpoint."""
         checkpoints = list_checkpoints(self.model_dir)
         return checkpoints[-1][1] if checkpoints else None
 
-    def restore(self, say=print) -> dict | None:
+    def restore(self, say=to_stderr) -> dict | None:
         """Restores the newest intact checkpoint; returns its index, or None where there is none.
 
         Raises: `CheckpointError` when its names or shapes are not this model's, naming all of them.
         """
         for leftover in (self.model_dir / "checkpoints").glob("writing-*"):
             if self.writes:
-                shutil.rmtree(leftover, ignore_errors=True)
+                remove(leftover)
         newest = newest_intact(self.model_dir, say)
         if newest is None:
             return None
@@ -109,4 +143,6 @@ class State:
             variable.assign(tensors[name])
         self.step.assign(index["step"])
         self.saved_step = index["step"]
+        if self.writes and list_checkpoints(self.model_dir)[-1][0] == self.saved_step:
+            self._remove_old(self.saved_step)  # a kill may have come between a save and this
         return index

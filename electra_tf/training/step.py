@@ -1,102 +1,100 @@
-"""One optimizer step: rows of the batch -> loss and gradients -> sum over replicas -> clip -> AdamW."""
+"""One optimizer step: rows of the batch -> loss and gradients -> sum over replicas -> clip -> update."""
+
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from electra_tf.models.encoder import named_variables
-from electra_tf.optimizers.adamw import AdamW, bias_scales, clip_scale, global_norm, update
+from electra_tf.optimizers.adamw import AdamW
+from electra_tf.optimizers.clipping import clip_scale, global_norm
+from electra_tf.optimizers.groups import Group
 from electra_tf.optimizers.schedules import Schedule
-from electra_tf.pretraining import electra
-from electra_tf.pretraining.randomness import seed_of
-from electra_tf.training.compilation import compile_towers, island, settle_graphs
-
-_GENERATOR = ("generator/", "masked_lm/")  # its own weights; what it shares is the discriminator's
-NORMS = ("grad_norm", "generator_grad_norm", "discriminator_grad_norm")
+from electra_tf.training.compilation import compile_objective, program, settle_graphs
+from electra_tf.training.objective import Objective
+from electra_tf.training.randomness import seed_of
 
 
 class Step:
     """What training changes, and how.
 
     Args:
-        model: an `Electra`; it and this object are made under the strategy's scope.
-        rule, schedule: optimizer and learning rate.
-        special_ids: of the vocabulary.
-        run_seed: all randomness is a function of it and the step.
+        objective: it and this object are made under the strategy's scope.
+        optimizer, schedule: an `AdamW` or `Lamb`, and the learning rate of a run of so many `steps`.
+        seed: all randomness is a function of it and the step.
         compiler: see `compilation`.
         micro_batches: parts of a replica's rows whose gradients are added up before the update.
-        observe: what to report of some rows, `f(batch, drawn, outputs) -> dict`, added up over all rows.
-        generator_steps: for so many steps the generator's own weights alone change.
+        normalise_per_replica: each replica divides by its own totals, and means are averaged, as the originals do.
 
     Attributes:
-        weights, m, v: variables by name. step: int64, number of finished steps.
-        observed: names and shapes of what a call returns.
+        weights, m, v: variables by name; m and v of those that are trained. finished: int64, number of finished steps.
+        sums: names and shapes of what a call returns.
+        metrics: how metrics follow from sums of calls.
     """
 
     def __init__(
         self,
-        model: electra.Electra,
-        rule: AdamW,
+        objective: Objective,
+        optimizer: AdamW,
         schedule: Schedule,
-        special_ids: electra.SpecialIds,
-        run_seed: int,
+        steps: int,
+        seed: int,
         compiler: str = "graph",
         micro_batches: int = 1,
-        observe=electra.measure,
-        generator_steps: int = 0,
+        normalise_per_replica: bool = False,
     ):
-        self.model, self.rule, self.schedule, self.special_ids = model, rule, schedule, special_ids
-        self.run_seed, self.micro_batches, self.observe = run_seed, micro_batches, observe
-        self.generator_steps = generator_steps
-        self.observed = {**electra.OBSERVED, **dict.fromkeys(NORMS, ())}
-        self.weights = {name: v.value for name, v in named_variables(model).items()}
-        self.m = {name: _slot(w, f"adam_m/{name}") for name, w in self.weights.items()}
-        self.v = {name: _slot(w, f"adam_v/{name}") for name, w in self.weights.items()}
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.objective, self.optimizer, self.schedule, self.steps = objective, optimizer, schedule, steps
+        self.seed, self.micro_batches, self.normalise_per_replica = seed, micro_batches, normalise_per_replica
+        self.weights = objective.weights
+        self.groups = {name: objective.group(name) for name in self.weights}
+        self.groups = {name: group for name, group in self.groups.items() if group.rate}
+        self.trained = {name: self.weights[name] for name in self.groups}
+        self.m = {name: _slot(w, f"adam_m/{name}") for name, w in self.trained.items()}
+        self.v = {name: _slot(w, f"adam_v/{name}") for name, w in self.trained.items()}
+        self.finished = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
-        held = {name for name in self.weights if generator_steps and not name.startswith(_GENERATOR)}
-        self._together = _updated_together(self.weights, self.rule, held)
+        # TensorFlow sorts what it adds by the names of operations, so that the last bit of a norm depends on the order
+        # in which norms are computed: it stays as it always was.
+        self.parts = tuple(dict.fromkeys(group.norm for group in self.groups.values()))[::-1]
+        self.norm_names = ("grad_norm", *(f"{part}_grad_norm" for part in self.parts if len(self.parts) > 1))
+        self.sums = {"steps": (), **objective.readings.sums, **dict.fromkeys(self.norm_names, ())}
+        self._together = _updated_together(self.trained, optimizer, self.groups)
         settle_graphs(compiler)
-        compiled = island if compiler in ("islands", "xla") else lambda function: function
-        self._update = compiled(lambda *tensors: update(self.rule, *tensors))
-        self._part = island(self._part_gradients) if compiler == "xla" else self._part_gradients
-        if compiler == "islands":
-            compile_towers(model)
+        self._update = program(optimizer.update) if compiler in ("islands", "xla") else optimizer.update
+        self._part = program(self._part_gradients) if compiler == "xla" else self._part_gradients
+        compile_objective(objective, compiler)
 
     def __call__(self, batch):
         """One step, in replica context.
 
         Args:
-            batch: `input_ids`, `input_mask`, `segment_ids`, int32 [global B, T], the same on every replica.
+            batch: tensors whose first axis is the row of the global batch, the same on every replica.
 
-        Returns: sums over the global batch of `observe`, and the gradient's norms, a dictionary of tensors.
+        Returns: sums over the global batch of what the objective measures, and the gradient's norms.
         """
-        gradients, observed = sum_over_replicas(self.gradients(batch))
-        if self.generator_steps:
-            on = tf.cast(self.step >= self.generator_steps, tf.float32)
-            gradients = {n: g if n.startswith(_GENERATOR) else g * on for n, g in gradients.items()}
-        observed |= self.norms(gradients)
+        gradients, sums = sum_over_replicas(self.gradients(batch))
+        gradients = {name: self._once_begun(name, gradient) for name, gradient in gradients.items()}
+        norms = self.norms(gradients)
         self.apply_gradients(gradients)
-        return observed
+        return {"steps": tf.ones([]), **sums, **norms}
 
-    def gradients(self, batch, fed=None):
+    def gradients(self, batch, drawn=None):
         """Gradients of the global batch's loss with respect to this replica's rows, not yet added up.
 
         Args:
             batch: the whole global batch; every replica is given it and takes its rows.
-            fed: (Draw, corrupted input ids) of the global batch, instead of drawing and sampling.
+            drawn: for the global batch, instead of drawing.
 
-        Returns: (gradients by name, observed).
+        Returns: (gradients by name, what the objective measures).
         """
         context = tf.distribute.get_replica_context()
         replicas, replica = context.num_replicas_in_sync, tf.cast(context.replica_id_in_sync_group, tf.int32)
-        rows = batch["input_ids"].shape[0] // (replicas * self.micro_batches)
-        drawn = fed[0] if fed else self.draw(batch)
-        tensors = (batch, drawn, fed[1]) if fed else (batch, drawn)
-        total = self.normalisers(batch, drawn, replica, replicas)
-        seed = seed_of(self.run_seed, "dropout", self.step)
+        rows = next(iter(batch.values())).shape[0] // (replicas * self.micro_batches)
+        drawn = self.draw(batch) if drawn is None else drawn
+        totals = self.totals(batch, drawn, replica, replicas)
+        seed = seed_of(self.seed, "dropout", self.finished)
 
         def part(index):
             first = (replica * self.micro_batches + index) * rows
-            return self._part(_rows(tensors, first, rows), total, tf.concat([seed, [first]], 0))
+            return self._part(_rows((batch, drawn), first, rows), totals, tf.concat([seed, [first]], 0))
 
         def add(index, added):
             return index + 1, tf.nest.map_structure(tf.add, added, part(index))
@@ -107,61 +105,89 @@ class Step:
         return added
 
     def draw(self, batch):
-        """Masks and numbers of the global batch at this step."""
-        return electra.draw(batch, self.run_seed, self.step, self.model.config, self.special_ids)
+        """What is random of the global batch at this step."""
+        return self.objective.draw(batch, self.seed, self.finished)
 
-    def normalisers(self, batch, drawn, replica, replicas):
-        """Of the global batch; with `compat.normalise_per_replica`, such that the mean of local means results."""
-        if not self.model.config.compat.normalise_per_replica:
-            return electra.normalisers(batch, drawn)
-        rows = batch["input_ids"].shape[0] // replicas
-        local = electra.normalisers(*_rows((batch, drawn), replica * rows, rows))
-        return electra.Normalisers(*(total * replicas for total in local))
+    def totals(self, batch, drawn, replica, replicas):
+        """Of the global batch; with `normalise_per_replica`, such that the mean of local means results."""
+        if not self.normalise_per_replica:
+            return self.objective.totals(batch, drawn)
+        rows = next(iter(batch.values())).shape[0] // replicas
+        local = self.objective.totals(*_rows((batch, drawn), replica * rows, rows))
+        return tf.nest.map_structure(lambda total: total * replicas, local)
 
-    def _part_gradients(self, rows, total, seed):
-        batch, drawn, *fed = rows
+    def _part_gradients(self, rows, totals, seed):
+        batch, drawn = rows
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(list(self.weights.values()))
-            loss, outputs = electra.electra_loss(self.model, batch, drawn, total, seed, True, *fed)
-        gradients = tape.gradient(loss, self.weights, unconnected_gradients="zero")
+            tape.watch(list(self.trained.values()))
+            loss, outputs = self.objective.loss(batch, drawn, totals, seed, True)
+        gradients = tape.gradient(loss, self.trained, unconnected_gradients="zero")
         gradients = {name: tf.convert_to_tensor(g) for name, g in gradients.items()}
-        return gradients, self.observe(batch, drawn, outputs)
+        return gradients, self.objective.measure(batch, drawn, outputs)
 
     def norms(self, gradients) -> dict:
-        """Global norms: of everything, and of each tower (what both share counts with the discriminator)."""
-        generator = [g for name, g in gradients.items() if name.startswith(_GENERATOR)]
-        rest = [g for name, g in gradients.items() if not name.startswith(_GENERATOR)]
-        ours, theirs = global_norm(generator), global_norm(rest)
-        whole = tf.sqrt(tf.square(ours) + tf.square(theirs))
-        return dict(zip(NORMS, (whole, ours, theirs), strict=True))
+        """Global norms: of everything, and of each group."""
+        norms = {
+            f"{part}_grad_norm": global_norm([g for name, g in gradients.items() if self.groups[name].norm == part])
+            for part in self.parts
+        }
+        if len(norms) == 1:
+            return {"grad_norm": next(iter(norms.values()))}
+        first, *others = (tf.square(norm) for norm in norms.values())
+        return {"grad_norm": tf.sqrt(sum(others, first)), **norms}
 
-    def apply_gradients(self, gradients):
+    def apply_gradients(self, gradients) -> None:
         """Clips by the global norm, updates every weight and counts the step."""
-        scale = clip_scale(self.norms(gradients)["grad_norm"], self.rule.clip_norm)
-        rate, scales = self.schedule(self.step), bias_scales(self.rule, self.step)
-        for (decay, held), names in self._together:
+        norms, clip_norm = self.norms(gradients), self.optimizer.clip_norm
+        scale, scales = clip_scale(norms["grad_norm"], clip_norm), self.optimizer.bias_scales(self.finished)
+        rate = self.rate()
+        for kind, names in self._together:
             w, g, m, v = (_joined(group, names) for group in (self.weights, gradients, self.m, self.v))
-            own_rate = rate * self._discriminator_learns() if held else rate
-            updated = self._update(w, g, scale, m, v, own_rate, tf.constant(decay), *scales)
+            if self.optimizer.clip_apart and len(norms) > 1:
+                scale = clip_scale(norms[f"{kind.group.norm}_grad_norm"], clip_norm)
+            decay = tf.constant(kind.decay)
+            updated = self._update(w, g, scale, m, v, self._own_rate(rate, kind.group), decay, *scales, kind.parts)
             for group, values in zip((self.weights, self.m, self.v), updated, strict=True):
-                for name, value in _parted(values, names, self.weights):
+                for name, value in _parted(values, names, self.trained):
                     group[name].assign(value)
-        self.step.assign_add(1)
+        self.finished.assign_add(1)
 
-    def _discriminator_learns(self):
-        """0.0 in the generator's own steps; then what all else learns at, up to 1.0 in a warm-up of its own."""
-        since = tf.cast(self.step - self.generator_steps, tf.float32)
-        ramp = tf.minimum(1.0, since / max(1.0, float(self.schedule.warmup_steps)))
-        return tf.where(since < 0, 0.0, ramp if self.schedule.warmup_steps else 1.0)
+    def rate(self):
+        """The schedule's rate at this step."""
+        return self.schedule.rate(self.finished, self.steps)
+
+    def _once_begun(self, name, gradient):
+        begins = self.groups[name].begins
+        return gradient * tf.cast(self.finished >= begins, tf.float32) if begins else gradient
+
+    def _own_rate(self, rate, group: Group):
+        """0 until the group begins, then up to its share of the schedule's rate in a warm-up of its own."""
+        if group.begins:
+            since = tf.cast(self.finished - group.begins, tf.float32)
+            ramp = tf.minimum(1.0, since / max(1.0, float(self.schedule.warmup_steps)))
+            rate = rate * tf.where(since < 0, 0.0, ramp if self.schedule.warmup_steps else 1.0)
+        return rate if group.rate == 1.0 else rate * group.rate
 
 
-def _updated_together(weights, rule, held) -> list[tuple[tuple[float, bool], list[str]]]:
-    """((decay, is held), names): a table or kernel alone, all vectors together, as they are hundreds and small."""
-    vectors, kinds = {}, {name: (rule.decay_of(name), name in held) for name in weights}
+class _Kind(NamedTuple):
+    """What is the same for weights whose updates are computed joined."""
+
+    decay: float
+    group: Group
+    parts: int
+
+
+def _updated_together(weights, optimizer, groups) -> list[tuple[_Kind, list[str]]]:
+    """Names by kind: a table or kernel alone, vectors of a kind together, as they are hundreds and small."""
+    vectors, alone = {}, []
     for name, weight in weights.items():
-        if len(weight.shape) == 1:
-            vectors.setdefault(kinds[name], []).append(name)
-    return [*vectors.items(), *((kinds[n], [n]) for n, w in weights.items() if len(w.shape) != 1)]
+        group = groups[name] if optimizer.clip_apart else groups[name]._replace(norm="")
+        kind = _Kind(optimizer.decay_of(name), group, optimizer.parts(name))
+        if len(weight.shape) == 1 and not kind.parts:
+            vectors.setdefault(kind, []).append(name)
+        else:
+            alone.append((kind, [name]))
+    return [*vectors.items(), *alone]
 
 
 def _joined(tensors, names):
@@ -179,10 +205,13 @@ def _slot(weight, name):
 
 
 def _rows(tensors, first, rows):
-    """Rows `first .. first + rows - 1` of every tensor, with a static shape."""
+    """Rows `first .. first + rows - 1` of every tensor; what is known of its other axes stays known."""
 
     def take(x):
-        return tf.slice(x, [first, *[0] * (len(x.shape) - 1)], [rows, *x.shape[1:]])
+        if x is None:
+            return x
+        taken = tf.slice(x, [first, *[0] * (len(x.shape) - 1)], [rows, *[-1] * (len(x.shape) - 1)])
+        return tf.ensure_shape(taken, [rows, *x.shape[1:]])
 
     return tf.nest.map_structure(take, tensors)
 

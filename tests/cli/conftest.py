@@ -1,17 +1,15 @@
+"""Commands run in this process, and folders of a tiny ELECTRA for them."""
+
 import dataclasses
-import io
 import json
-from contextlib import redirect_stderr, redirect_stdout
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-from absl import flags
+from in_process import run_command
 
-from electra_tf.cli.main import main
-from electra_tf.conversion import pretrained, write_folder
-from electra_tf.conversion.names import joint_tensors
-from electra_tf.conversion.run_directory import WEIGHTS, write_checkpoint
+from electra_tf.checkpoints import pretrained, write_folder
+from electra_tf.checkpoints.name_tables import joint_tensors
+from electra_tf.checkpoints.run_directory import WEIGHTS, write_checkpoint
 from electra_tf.models import EncoderConfig
 from electra_tf.models.presets import generator_config
 from electra_tf.text.wordpiece import WordPieceTokenizer
@@ -33,31 +31,9 @@ WORDS = [
 ]
 
 
-class Done(NamedTuple):
-    """A finished command."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def _run(*arguments) -> Done:
-    """A command as `electra-tf` runs it, in this process; stdout is no terminal."""
-    before, out, err, status = set(flags.FLAGS), io.StringIO(), io.StringIO(), 0
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            main([str(argument) for argument in arguments])
-    except SystemExit as exit:
-        status = exit.code
-    finally:
-        for name in set(flags.FLAGS) - before:
-            delattr(flags.FLAGS, name)
-    return Done(status, out.getvalue(), err.getvalue())
-
-
 @pytest.fixture(scope="session")
 def electra_tf():
-    return _run
+    return run_command
 
 
 @pytest.fixture(scope="session")
@@ -90,9 +66,14 @@ def folders(towers, tmp_path_factory):
     run = root / "run"
     for step in (5, 10):
         write_checkpoint(run, step, {WEIGHTS + name: array for name, array in weights.items()}, {"seed": 1})
-    model = {"discriminator": discriminator.to_dict(), "generator": generator.to_dict()}
-    model["embedding_sharing"] = "all"
-    (run / "run.json").write_text(json.dumps({"model": model, "recipe": {"steps": 10}}))
+    description = {
+        "format_version": 2,
+        "settings": {"Recipe": {"steps": 10}},
+        "towers": {"discriminator": discriminator.to_dict(), "generator": generator.to_dict()},
+        "heads": {"discriminator": ["replaced_token"], "generator": ["masked_lm"]},
+        "shared": {"generator/embeddings/": "discriminator/embeddings/"},
+    }
+    (run / "run.json").write_text(json.dumps(description))
     WordPieceTokenizer(WORDS).save(run / "tokenizer")
     lines = [{"step": 5, "kind": "train", "loss": 2.0}, {"step": 10, "kind": "train", "loss": 1.5}]
     lines.append({"step": 10, "kind": "eval", "disc_auc": 0.75})

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint
+from electra_tf.checkpoints.run_directory import list_checkpoints, read_checkpoint
 from electra_tf.data.builder import build_data
+from electra_tf.seals import sealed
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
 
@@ -23,10 +24,10 @@ SIZES = {
     "max_position_embeddings": 32,
 }
 SETTINGS = {
-    "Model.discriminator": SIZES,
+    "Electra.discriminator": SIZES,
     "Recipe.steps": 2,
     "Recipe.batch_size": 8,
-    "Recipe.warmup_steps": 0,
+    "Schedule.warmup_steps": 0,
     "Recipe.compiler": "eager",
     "Recipe.checkpoint_every": 1,
     "Recipe.eval_examples": 0,
@@ -172,14 +173,14 @@ def test_a_flipped_bit_in_a_record_is_found_and_its_file_and_record_named(refuse
 
 def test_examples_longer_than_the_positions_are_refused(refused, quick_data, begun):
     refused(
-        *pretraining(quick_data, begun, Model__discriminator=SIZES | {"max_position_embeddings": 16}),
-        words=["the examples are 32 tokens long, the model has 16 positions", quick_data],
+        *pretraining(quick_data, begun, Electra__discriminator=SIZES | {"max_position_embeddings": 16}),
+        words=["the examples are 32 tokens long, the discriminator has 16 positions", quick_data],
     )
 
 
 def test_heads_that_do_not_divide_are_refused(electra_tf, quick_data, begun):
     before = hashes(begun)
-    done = electra_tf(*pretraining(quick_data, begun, Model__discriminator=SIZES | {"num_attention_heads": 3}))
+    done = electra_tf(*pretraining(quick_data, begun, Electra__discriminator=SIZES | {"num_attention_heads": 3}))
     assert done.returncode == 2
     assert "num_attention_heads is 3" in done.stderr
     assert "expected:   a divisor of hidden_size 16" in done.stderr
@@ -209,8 +210,9 @@ def unwritable(request, tmp_path):
     return {"below a file": tmp_path / "file" / "output", "in /proc": Path("/proc/output")}[request.param]
 
 
-def test_a_vocabulary_cannot_be_written_there(refused, quick_text, unwritable):
-    refused("vocab", f"--input={quick_text}", "--size=200", f"--output={unwritable}", words=[unwritable])
+def test_a_vocabulary_cannot_be_written_there(refused, unwritable, tmp_path):
+    (tmp_path / "text.txt").write_text("the captain said that the sea was calm\n" * 50)
+    refused("vocab", f"--input={tmp_path / 'text.txt'}", "--size=60", f"--output={unwritable}", words=[unwritable])
 
 
 def test_data_cannot_be_written_there(refused, quick_text, quick_vocab, unwritable):
@@ -255,16 +257,17 @@ def test_a_disk_that_is_full_while_a_checkpoint_is_written_keeps_the_ones_before
 
 def test_a_checkpoint_of_another_model_is_refused(refused, quick_data, begun):
     run = json.loads((begun / "run.json").read_text())
-    run["model"]["discriminator"]["intermediate_size"] = 48
-    (begun / "run.json").write_text(json.dumps(run))
-    wider = pretraining(quick_data, begun, Model__discriminator=SIZES | {"intermediate_size": 48})
+    run["towers"]["discriminator"]["intermediate_size"] = 48
+    run["settings"]["Electra"]["discriminator"]["intermediate_size"] = 48
+    (begun / "run.json").write_text(json.dumps(sealed(run)))
+    wider = pretraining(quick_data, begun, Electra__discriminator=SIZES | {"intermediate_size": 48})
     words = ["the checkpoint is of another model", "intermediate/kernel is [16, 32], the model's [16, 48]", begun]
     refused(*wider, words=words)
 
 
 def test_another_recipe_is_refused_on_resume(refused, quick_data, begun):
-    words = ["learning_rate: 0.002, now 0.5", "mask_prob: 0.15, now 0.3", begun / "run.json"]
-    arguments = pretraining(quick_data, begun, Recipe__learning_rate=0.5, Model__mask_prob=0.3)
+    words = ["Schedule.peak: 0.002, now 0.5", "Masking.mask_prob: 0.15, now 0.3", begun / "run.json"]
+    arguments = pretraining(quick_data, begun, Schedule__peak=0.5, Masking__mask_prob=0.3)
     refused(*arguments, words=words)
 
 
@@ -275,7 +278,7 @@ def test_other_data_are_refused_on_resume(refused, quick_text, quick_vocab, begu
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_leaves_only_good_checkpoints(refused, quick_data, tmp_path):
     words = ["at step", tmp_path / "new" / "checkpoints", "lower the learning rate"]
-    refused(*pretraining(quick_data, tmp_path / "new", Recipe__learning_rate=1e30, Recipe__steps=4), words=words)
+    refused(*pretraining(quick_data, tmp_path / "new", Schedule__peak=1e30, Recipe__steps=4), words=words)
     checkpoints = list_checkpoints(tmp_path / "new")
     assert checkpoints
     for _, folder in checkpoints:

@@ -1,3 +1,5 @@
+"""`electra-tf convert`: every form and type, slots and step, verification, flags that mean nothing refused."""
+
 import json
 import re
 from pathlib import Path
@@ -6,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_tf.conversion import read_folder
-from electra_tf.conversion.tf1 import read_tf1
-from electra_tf.conversion.translation import tower_weights
+from electra_tf.checkpoints import read_folder
+from electra_tf.checkpoints.google_electra import read_tf1
+from electra_tf.checkpoints.translation import tower_weights
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared/data/golden"
 CHECKPOINT = Path(__file__).resolve().parents[1] / "golden/electra_tied/final.ckpt"
@@ -28,7 +30,7 @@ def test_both_towers_of_a_tf1_checkpoint_in_every_form(electra_tf, tmp_path, for
         model = read_folder(tmp_path / "hf" / tower)
         assert model.tower == tower
         for name, array in tower_weights(source.weights, tower).items():
-            np.testing.assert_array_equal(model.weights[name], array, err_msg=name)
+            np.testing.assert_array_equal(model.tower_weights()[name], array, err_msg=name)
 
 
 def test_a_tf1_checkpoint_is_written_with_slots_and_step(electra_tf, tmp_path):

@@ -1,3 +1,5 @@
+"""`electra-tf detect`: marked tokens, the probabilities of transformers, and models that cannot answer refused."""
+
 import json
 
 import numpy as np

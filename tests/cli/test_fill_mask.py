@@ -1,3 +1,5 @@
+"""`electra-tf fill-mask`: the tokens and scores of transformers' pipeline, and queries without an answer refused."""
+
 import json
 from pathlib import Path
 

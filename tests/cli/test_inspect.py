@@ -1,3 +1,5 @@
+"""`electra-tf inspect`: what is told of runs, checkpoints, data, vocabularies, and what is damaged."""
+
 import json
 import shutil
 import subprocess
@@ -8,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from electra_tf.conversion import read_model, write_folder
-from electra_tf.conversion.safetensors import read_tensors, write_tensors
+from electra_tf.checkpoints import read_model, write_folder
+from electra_tf.checkpoints.containers.safetensors import read_tensors, write_tensors
 from electra_tf.models import MaskedLanguageModel, ReplacedTokenDetector, SequenceClassifier
 from electra_tf.models.encoder import count_parameters
 
@@ -27,14 +29,14 @@ def test_a_run_tells_its_checkpoints_parameters_metrics_and_recipe(electra_tf, f
     weights = towers[2]
     assert facts["kind"] == "run directory"
     assert facts["step"] == 10
-    assert facts["checkpoints"] == {"5": "readable", "10": "readable"}
+    assert facts["checkpoints"] == {"5": "readable", "10": "intact"}
     assert facts["parameters"] == sum(array.size for array in weights.values())
     assert facts["towers"]["discriminator"]["parameters"] == count_parameters(ReplacedTokenDetector(towers[0]))
     assert facts["last metrics"] == {
         "train": {"step": 10, "loss": 1.5},
         "eval": {"step": 10, "disc_auc": 0.75},
     }
-    assert facts["run"]["recipe"] == {"steps": 10}
+    assert facts["run"]["settings"]["Recipe"] == {"steps": 10}
 
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_counts(electra_tf, folders, tmp_path):

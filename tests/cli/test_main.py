@@ -1,5 +1,6 @@
 """What all commands have in common."""
 
+import os
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from electra_tf.cli.main import COMMANDS
+from electra_tf.errors import InputError
 from electra_tf.version import __version__
 
 
@@ -76,3 +78,79 @@ def test_flags_that_cannot_be_meant_are_refused_with_a_way_to_help(electra_tf, a
 def test_a_command_can_be_run_again_in_the_same_process(electra_tf):
     for _ in range(2):
         assert "--size=0" in electra_tf("vocab", "--input=a", "--output=b", "--size=0").stderr
+
+
+class Panic(BaseException):
+    """What a library in Rust raises."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "told"),
+    [
+        (
+            PermissionError(13, "Permission denied", "shut/a.txt"),
+            2,
+            "error: Permission denied\n  where:      shut/a.txt",
+        ),
+        (OSError(28, "No space left on device", "out"), 2, "error: No space left on device\n  where:      out"),
+        (MemoryError(), 2, "error: there is not enough memory"),
+        (Panic("index out of bounds"), 1, "error: nobody foresaw this: Panic: index out of bounds"),
+        (
+            TypeError("first\nsecond"),
+            1,
+            "error: nobody foresaw this: TypeError: first\n  where:      the traceback is in ",
+        ),
+        (InputError("a \x1b]0;title\x07 \x9b \u202e b\nc"), 2, "error: a \\x1b]0;title\\x07 \\x9b \\u202e b\nc"),
+    ],
+    ids=["permission", "full", "memory", "panic", "fault", "escapes"],
+)
+def test_whatever_is_raised_ends_in_words(electra_tf, monkeypatch, tmp_path, raised, status, told):
+    def run(values, positional):
+        raise raised
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("electra_tf.cli.inspect.run", run)
+    done = electra_tf("inspect", "a")
+    assert done.returncode == status
+    assert done.stderr.startswith(told)
+    kept = [path.read_text() for path in tmp_path.glob("electra-tf-*.txt")]
+    assert len(kept) == (status == 1)
+    assert all("Traceback" in text and type(raised).__name__ in text for text in kept)
+
+
+def in_a_shell(line, folder, **environment):
+    command = f"{sys.executable} -m electra_tf {line}"
+    return subprocess.run(["bash", "-c", command], cwd=folder, env={**os.environ, **environment}, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "line", ["inspect vocab >&-", "inspect vocab 2>&-", "--help > /dev/full", "inspect vocab | true"]
+)
+def test_streams_that_lead_nowhere_are_no_traceback(line, tmp_path):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]
+    (tmp_path / "vocab").mkdir()
+    (tmp_path / "vocab/vocab.txt").write_text("\n".join(words))
+    done = in_a_shell(line, tmp_path)
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+    assert done.returncode == (2 if "full" in line else 0)
+
+
+def test_a_terminal_that_cannot_show_a_letter_is_no_traceback(tmp_path):
+    (tmp_path / "\u6771\u4eac").mkdir()
+    done = in_a_shell("inspect \u6771\u4eac", tmp_path, PYTHONIOENCODING="latin-1")
+    assert done.returncode == 2
+    assert b"\\u6771\\u4eac" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "a/" * 3000, "loop", "gone/below"])
+def test_paths_that_cannot_be_looked_at_end_in_words(electra_tf, tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "gone").write_text("a file")
+    for words in (("inspect", path), ("convert", "--input", path, "--output", "o"), ("detect", "--input", path, "a")):
+        done = electra_tf(*words)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert "Traceback" not in done.stderr

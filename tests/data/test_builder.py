@@ -1,3 +1,5 @@
+"""A data set built from text: all its tokens, held-out documents, the same bytes again, impossible options refused."""
+
 import gzip
 import itertools
 import pickle
@@ -10,13 +12,14 @@ import pytest
 
 from electra_tf.data.builder import build_data
 from electra_tf.data.corpus import read_documents
-from electra_tf.data.examples import decode
+from electra_tf.data.examples import FEATURES, ORDER, decode
 from electra_tf.data.manifest import FILE_NAME, read_manifest
 from electra_tf.data.records import read_records
 from electra_tf.data.stages import document_share, file_sha256
 from electra_tf.errors import ConfigError, InputError, OutputError
+from electra_tf.text.line_tokenizer import LineTokenizer
 from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, LineTokenizer, WordPieceTokenizer
+from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
 
 SMALL = {"length": 64, "unit_bytes": 30_000, "shard_examples": 300, "processes": 0}
 
@@ -54,6 +57,7 @@ def counting(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_sentencepiece_tokenizes_a_corpus_in_any_number_of_processes(quick_text, spiece_folder, tmp_path):
     """And the data set keeps the tokenizer, whose ids its examples are."""
     for processes in (0, 2):
@@ -67,14 +71,14 @@ def test_sentencepiece_tokenizes_a_corpus_in_any_number_of_processes(quick_text,
     assert found == Counter(ids.tolist())
 
 
-@pytest.mark.parametrize("cross_documents", [False, True])
-def test_decoding_the_records_returns_the_corpus_token_stream(counting, tmp_path, cross_documents):
-    options = {**SMALL, "cross_documents": cross_documents, "held_out": 0.2, "unit_bytes": 9_000}
+@pytest.mark.parametrize("packing", [{}, {"cross_documents": True}, {"pairs": True}])
+def test_decoding_the_records_returns_the_corpus_token_stream(counting, tmp_path, packing):
+    options = {**SMALL, **packing, "held_out": 0.2, "unit_bytes": 9_000}
     build_data(counting / "text.txt", counting / "vocab", tmp_path / "data", **options)
     stream = []
     for a, b in sorted(map(segments, examples(tmp_path / "data"))):
         stream += a + b
-    if cross_documents:  # Documents that are held out leave gaps in the others.
+    if "cross_documents" in packing:  # Documents that are held out leave gaps in the others.
         stream.sort()
     assert stream == list(range(5, 15_005))
 
@@ -125,6 +129,7 @@ def test_the_manifest_counts_what_is_there(data, vocab):
         assert split.examples == len(found)
         assert split.lengths == np.bincount(lengths, minlength=65).tolist()
         assert split.fill_rate == pytest.approx(np.mean(lengths) / 64)
+        assert split.pairs == sum(bool(b) for _, b in map(segments, found))
         assert split.tokens == sum(len(a) + len(b) for a, b in map(segments, found)) == split.corpus_tokens
     assert len(manifest.shards_of("train")) >= 3
 
@@ -135,6 +140,62 @@ def test_the_original_packer_may_be_asked_for_and_what_it_drops_is_counted(corpu
     assert train.tokens < 0.9 * train.corpus_tokens
     found = examples(tmp_path / "data", "train")
     assert sum(len(a) + len(b) for a, b in map(segments, found)) == train.tokens
+
+
+# Pairs for sentence order
+
+
+def test_every_example_of_pairs_has_two_segments_that_follow_each_other_in_a_document(counting, tmp_path):
+    build_data(counting / "text.txt", counting / "vocab", tmp_path / "data", **SMALL, pairs=True)
+    documents = [sum(len(line.split()) for line in lines) for lines in read_documents([counting / "text.txt"])]
+    ends = set(np.cumsum(documents) + 5)
+    for a, b in map(segments, examples(tmp_path / "data")):
+        assert b[0] == a[-1] + 1
+        assert b[0] not in ends
+
+
+def test_the_manifest_says_that_the_data_are_pairs_and_the_records_that_nothing_is_swapped(counting, tmp_path):
+    manifest = build_data(counting / "text.txt", counting / "vocab", tmp_path / "data", **SMALL, pairs=True)
+    assert manifest.packing["pairs"] and manifest.pairs
+    assert not manifest.stored_order and not manifest.stored_masks
+    assert manifest.features == dict.fromkeys(FEATURES, 64)
+    assert sorted(examples(tmp_path / "data")[0]) == sorted(FEATURES)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "sentencepiece"])
+def test_a_document_of_one_line_is_parted_between_words(english, vocab, spiece_folder, tmp_path, kind):
+    (tmp_path / "line.txt").write_text(english[:20_000].replace("\n", " "))
+    tokenizer = {"wordpiece": vocab, "sentencepiece": spiece_folder / "spiece.model"}[kind]
+    build_data(tmp_path / "line.txt", tokenizer, tmp_path / "data", **SMALL, held_out=0, pairs=True)
+    vocabulary = Tokenizer.from_pretrained(tokenizer).vocabulary
+    starts = [vocabulary[b[0]] for _, b in map(segments, examples(tmp_path / "data"))]
+    assert len(starts) > 60
+    assert not any(token.startswith("##") for token in starts)
+    assert kind == "wordpiece" or all(token.startswith("\u2581") for token in starts)
+
+
+def test_documents_too_short_for_two_segments_are_counted(counting, tmp_path):
+    (tmp_path / "short.txt").write_text("aaa\n\n" * 7 + "aaa aab\n\n" * 20 + "aac aad aae aaf\n")
+    options = {**SMALL, "length": 8, "held_out": 0}
+    manifest = build_data(tmp_path / "short.txt", counting / "vocab", tmp_path / "data", **options, pairs=True)
+    train = manifest.splits["train"]
+    assert (train.documents, train.examples, train.pairs) == (28, 28, 21)
+    assert train.tokens == train.corpus_tokens == 51
+
+
+def test_alberts_packing_stores_which_pairs_are_not_in_order(counting, tmp_path):
+    build_data(counting / "text.txt", counting / "vocab", tmp_path / "data", **SMALL, packing="albert")
+    manifest = read_manifest(tmp_path / "data")
+    assert manifest.packing["packing"] == "albert" and manifest.pairs and manifest.stored_order
+    assert manifest.features == dict.fromkeys(FEATURES, 64) | {ORDER: 1}
+    found, labels = examples(tmp_path / "data"), []
+    for example in found:
+        a, b = segments(example)
+        labels += example[ORDER].tolist()
+        # What is in order comes later; and may, rarely, be so in another document.
+        assert (b[0] > a[-1]) if labels[-1] == 0 else (b[0] != a[-1] + 1)
+    assert 0.4 < np.mean(labels) < 0.7
+    assert sum(split.pairs for split in manifest.splits.values()) == len(found)
 
 
 def test_the_same_arguments_give_the_same_bytes_and_another_seed_others(corpus, vocab, tmp_path):
@@ -187,6 +248,9 @@ def test_a_document_is_held_out_by_its_text_whatever_surrounds_it(english, vocab
         ({"packing": "dense"}, "packing is 'dense'"),
         ({"document": "page"}, "document is 'page'"),
         ({"processes": -1}, "processes is -1"),
+        ({"pairs": True, "cross_documents": True}, r"(?s)pairs.*together with cross_documents.*leave out"),
+        ({"packing": "albert", "cross_documents": True}, r"(?s)pairs.*together with cross_documents.*leave out"),
+        ({"pairs": True, "packing": "original"}, "(?s)'original'.*'albert'.*--packing=albert"),
     ],
 )
 def test_impossible_options_are_refused(corpus, vocab, tmp_path, options, message):
@@ -201,6 +265,21 @@ def test_a_corpus_that_cannot_be_used_leaves_no_output(vocab, tmp_path, content)
     with pytest.raises(InputError, match=r"bad\.txt"):
         build_data(tmp_path / "bad.txt", vocab, tmp_path / "data", **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.txt"]
+
+
+def test_a_layout_that_gives_no_pairs_is_an_error_and_leaves_no_output(counting, tmp_path):
+    (tmp_path / "words.txt").write_text("aaa\naab\naac\n" * 9)
+    options = {**SMALL, "pairs": True, "held_out": 0, "document": "line"}
+    with pytest.raises(InputError, match=r"(?s)no document can be parted.*words\.txt.*--document=line"):
+        build_data(tmp_path / "words.txt", counting / "vocab", tmp_path / "data", **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["words.txt"]
+    assert (
+        build_data(
+            tmp_path / "words.txt", counting / "vocab", tmp_path / "data", **{**options, "document": "blank_line"}
+        )
+        .splits["train"]
+        .pairs
+    )
 
 
 def test_an_error_survives_the_way_from_a_worker_process():

@@ -18,6 +18,9 @@ from electra_tf.text.tokenizer import Tokenizer
 
 SMALL = {"length": 64, "unit_bytes": 10_000, "shard_examples": 150, "held_out": 0.1}
 
+PLAIN, *OTHERS = {}, {"pairs": True}, {"packing": "albert"}
+KILLED = [PLAIN, *(pytest.param(packing, marks=pytest.mark.slow) for packing in OTHERS)]
+
 BUILD = """
 import json, sys
 from electra_tf.data.builder import build_data
@@ -82,25 +85,28 @@ def build_with_kills(script, corpus, vocab, output, moments, **options):
     raise AssertionError("the last run was not to be killed")
 
 
-def test_a_killed_build_goes_on_without_redoing_what_is_finished(script, corpus, vocab, tmp_path):
-    build_data(corpus, vocab, tmp_path / "whole", **SMALL, processes=0)
+@pytest.mark.parametrize("packing", KILLED)
+def test_a_killed_build_goes_on_without_redoing_what_is_finished(script, corpus, vocab, tmp_path, packing):
+    build_data(corpus, vocab, tmp_path / "whole", **SMALL, **packing, processes=0)
     random_ = random.Random(20)
     for name in ("early", "late"):
         moments = [random_.randint(1, 12), random_.randint(20, 30)] if name == "early" else [31, 33]
-        done = build_with_kills(script, corpus, vocab, tmp_path / name, moments, processes=0)
+        done = build_with_kills(script, corpus, vocab, tmp_path / name, moments, **packing, processes=0)
         assert len(done) == len(set(done))
         assert contents(tmp_path / name) == contents(tmp_path / "whole")
         assert not (tmp_path / f"{name}.building").exists()
 
 
-def test_worker_processes_give_the_bytes_of_none(corpus, fast_vocab, tmp_path):
-    build_data(corpus, fast_vocab, tmp_path / "none", **SMALL, processes=0)
-    build_data(corpus, fast_vocab, tmp_path / "two", **SMALL, processes=2)
+@pytest.mark.slow
+@pytest.mark.parametrize("packing", [PLAIN, *OTHERS])
+def test_worker_processes_give_the_bytes_of_none(corpus, fast_vocab, tmp_path, packing):
+    build_data(corpus, fast_vocab, tmp_path / "none", **SMALL, **packing, processes=0)
+    build_data(corpus, fast_vocab, tmp_path / "two", **SMALL, **packing, processes=2)
     assert contents(tmp_path / "none") == contents(tmp_path / "two")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+@pytest.mark.parametrize("processes", [1, 3])
 def test_any_number_of_processes_with_kills_gives_the_same_bytes(script, corpus, fast_vocab, tmp_path, processes):
     build_data(corpus, fast_vocab, tmp_path / "whole", **SMALL, processes=0)
     random_ = random.Random(processes)
@@ -109,6 +115,7 @@ def test_any_number_of_processes_with_kills_gives_the_same_bytes(script, corpus,
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_parent(script, corpus, fast_vocab, tmp_path):
     process = start(script, corpus, fast_vocab, tmp_path / "data", processes=2)
     assert json.loads(process.stdout.readline())[0] == "start"

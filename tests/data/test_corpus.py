@@ -1,13 +1,21 @@
+"""A corpus in plain, compressed and JSON files: documents, units, and bytes that are no text named by their place."""
+
+import bz2
 import gzip
 import json
 import lzma
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from electra_tf.data import corpus
-from electra_tf.data.corpus import documents, expand, read_documents, read_units
+from electra_tf.data.corpus import documents, expand, named, read_documents, read_units
 from electra_tf.errors import ConfigError, InputError
 
 TEXT = "One.\nTwo.\n\nThree.\n\n\n  Four. \n"
@@ -172,3 +180,247 @@ def test_an_unknown_separator_is_refused(tmp_path):
     path = write(tmp_path / "a.txt", TEXT)
     with pytest.raises(ConfigError, match="blank_line or line"):
         list(read_documents([path], document="page"))
+
+
+# What a file holds is told by its contents.
+
+
+@pytest.mark.parametrize(
+    "name", ["a.ndjson", "a.json", "a.jl", "a.txt", "part-00000", "a.JSONL", "a.jsonl.1", "a.JL.GZ"]
+)
+def test_json_lines_are_known_under_any_name(tmp_path, name):
+    lines = '\ufeff\n  \n{"url": "http://x", "text": "the cat"}\n\n{"text": "the dog"}\n'.encode()
+    path = write(tmp_path / name, gzip.compress(lines) if name.endswith("GZ") else lines)
+    assert list(read_documents([path])) == [["the cat"], ["the dog"]]
+
+
+def test_a_first_line_of_json_longer_than_what_is_looked_at_is_known(tmp_path):
+    path = write(tmp_path / "a", json.dumps({"text": "word " * 50_000}) + "\n" + json.dumps({"text": "b"}))
+    assert [len(lines) for lines in read_documents([path])] == [1, 1]
+    assert list(read_documents([path]))[1] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"quoted": words} are text', "{curly}", "[1]", '"a": b', "{}", '["a", "b"]', "[", "{"]
+)
+def test_text_that_looks_a_little_like_json_is_text(tmp_path, text):
+    path = write(tmp_path / "a.txt", text + "\nmore\n")
+    assert list(read_documents([path])) == [[text, "more"]]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.GZ", "a.dump"])
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bz2.compress])
+def test_compressed_text_is_known_under_any_name(tmp_path, name, compress):
+    assert list(read_documents([write(tmp_path / name, compress(TEXT.encode()))])) == DOCUMENTS
+
+
+def error_of(path):
+    with pytest.raises(InputError) as error:
+        list(read_documents([path]))
+    return error.value
+
+
+def typed(error, folder):
+    """Types the command at the remedy's end, and returns the file that it makes."""
+    before = set(folder.rglob("*"))
+    command = error.remedy.split("made by: ")[1]
+    subprocess.run(command, shell=True, cwd=folder, stderr=subprocess.DEVNULL, timeout=20)
+    (made,) = (path for path in set(folder.rglob("*")) - before if path.is_file())
+    return made
+
+
+def zipped(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("inside.txt", TEXT)
+
+
+def archived(path):
+    inside = write(path.parent.parent / "inside.txt", TEXT)
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(inside, "inside.txt")
+
+
+def spread(path):
+    rows = [{"text": "\n".join(lines)} for lines in DOCUMENTS]
+    write(path, json.dumps(rows, indent=1))
+
+
+KINDS = {
+    "UTF-16": lambda path: path.write_text(TEXT, "utf-16"),
+    "UTF-16 of the other order": lambda path: path.write_bytes(b"\xfe\xff" + TEXT.encode("utf-16-be")),
+    "UTF-16 without a mark": lambda path: path.write_text(TEXT, "utf-16-le"),
+    "UTF-32": lambda path: path.write_text(TEXT, "utf-32"),
+    "UTF-16, compressed": lambda path: path.write_bytes(gzip.compress(TEXT.encode("utf-16"))),
+    "zip": zipped,
+    "tar": archived,
+    "JSON over several lines": spread,
+    "one JSON list": lambda path: write(path, json.dumps([{"text": "\n".join(lines)} for lines in DOCUMENTS])),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_text_is_refused_and_the_remedy_gives_the_text(tmp_path, kind):
+    folder = tmp_path / "it's [here]"
+    folder.mkdir()
+    KINDS[kind](folder / "a b.txt")
+    error = error_of(folder / "a b.txt")
+    assert "a b.txt" in str(error.where)
+    assert list(read_documents([typed(error, folder)])) == DOCUMENTS
+
+
+@pytest.mark.parametrize(
+    "content, kind",
+    [(b"PAR1\x15\x04", "Parquet"), (b'<?xml version="1.0"?>', "XML"), (b"<html>", "HTML"), (b"%PDF-1.7", "PDF")],
+)
+@pytest.mark.parametrize("compress", [bytes, bz2.compress])
+def test_what_no_command_makes_text_of_is_named(tmp_path, content, kind, compress):
+    with pytest.raises(InputError, match=rf"(?s)the file is .*{kind}.*a\.txt.*what to do"):
+        list(read_documents([write(tmp_path / "a.txt", compress(content))]))
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "a.json", "a.jl.gz"])
+def test_a_name_of_json_lines_holds_no_text(tmp_path, name):
+    content = b'["the cat", "sat"]\n'
+    path = write(tmp_path / name, gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(InputError, match="it is no object"):
+        list(read_documents([path]))
+
+
+@pytest.mark.parametrize(
+    "content, mended",
+    [
+        ("café é\ncafé \\ é\n".encode().replace(b"\\", b"\xff"), [["café é", "café  é"]]),
+        ("un café noir\n".encode("cp1252"), [["un café noir"]]),
+        (b"go\0od\n" * 9, [["good"] * 9]),
+        (gzip.compress(b"good\nb\0ad\n"), [["good", "bad"]]),
+        (b'{"text": "a"}\n{"text":null}\n{"text": null}\n', [["a"]]),
+        (b'{"text": "a \\u0000b"}', [["a b"]]),
+    ],
+    ids=["a bad byte", "cp1252", "NUL", "NUL, compressed", "null", "escaped NUL"],
+)
+def test_the_remedy_for_bad_text_mends_it(tmp_path, content, mended):
+    error = error_of(write(tmp_path / "a.txt", content))
+    assert list(read_documents([typed(error, tmp_path)])) == mended
+
+
+@pytest.mark.parametrize(
+    "content, mended",
+    [("x" * 50 + "。" + "y" * 60 + "。", ["x" * 50 + "。", "y" * 60 + "。"]), ("word " * 30_000, None)],
+)
+def test_the_remedy_for_a_long_line_breaks_no_character(tmp_path, monkeypatch, content, mended):
+    monkeypatch.setattr(corpus, "LONGEST_DOCUMENT", 30_000 if mended is None else 100)
+    lines = content if mended is None else content * 200
+    path = write(tmp_path / "a.txt", lines)
+    with pytest.raises(InputError) as error:
+        list(read_units([path], unit_bytes=50))
+    made = typed(error.value, tmp_path).read_text()
+    assert made.replace("\n", "") == lines
+    assert max(map(len, made.split("\n"))) <= 10_000
+
+
+def test_legacy_encodings_are_not_called_western(tmp_path):
+    assert "euc-kr" in error_of(write(tmp_path / "a.txt", "한국어 문서".encode("euc-kr"))).remedy
+
+
+def test_a_long_json_line_is_not_to_be_broken(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "LONGEST_DOCUMENT", 1000)
+    path = write(tmp_path / "a.txt", json.dumps({"text": "word " * 1000}))
+    with pytest.raises(InputError, match="one object for each document"):
+        list(read_units([path], unit_bytes=50))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])
+@pytest.mark.parametrize(
+    "line, message", [('{"text": "a", "n": ' + "1" * 5000 + "}", "digits"), ('{"a":' * 100_000, "too deep")]
+)
+def test_json_that_python_cannot_read_is_named_by_its_line(tmp_path, name, line, message):
+    path = write(tmp_path / name, '{"text": "good"}\n' + line + "\n")
+    error = error_of(path)
+    assert message in error.found and str(error.where).endswith("line 2")
+    error = error_of(write(path, line + "\n"))
+    assert message in error.found and str(error.where).endswith("line 1")
+
+
+def test_fields_with_strings_are_named_where_the_text_is_none(tmp_path):
+    error = error_of(write(tmp_path / "a.jsonl", '{"text": 3, "body": "the cat"}'))
+    assert "it holds no string" in error.found and "body" in error.remedy
+
+
+# Names
+
+
+def test_brackets_and_commas_in_names_are_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("wiki [2020]/a.txt", "x, y/Smith, J.txt", "b.txt", "c.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        write(path, "x")
+    (tmp_path / "x").mkdir()
+
+    def found(*values):
+        return [str(path) for path in expand(named(values))]
+
+    assert found("wiki [2020]/*") == ["wiki [2020]/a.txt"]
+    assert found("x, y/Smith, J.txt") == found("x, y/*") == ["x, y/Smith, J.txt"]
+    assert found("x, y/Smith, J.txt,b.txt,c.txt") == ["b.txt", "c.txt", "x, y/Smith, J.txt"]
+    assert found("b.txt,", ",c.txt") == ["b.txt", "c.txt"]
+    with pytest.raises(InputError, match=r"(?s)no file matches.*missing\.txt"):
+        found("b.txt,missing.txt")
+    with pytest.raises(InputError, match="no input is named"):
+        found("")
+
+
+def test_many_names_in_one_value_are_read_as_such(tmp_path):
+    paths = [str(write(tmp_path / f"{number:0100}.txt", "x")) for number in range(60)]
+    assert list(map(str, expand(named([",".join(paths)])))) == paths
+
+
+@pytest.mark.parametrize("inside", ["a.txt", "sub [1]/a.txt"])
+def test_the_pattern_that_is_told_for_a_folder_works(tmp_path, inside):
+    folder = tmp_path / "it's [here], so"
+    path = folder / inside
+    path.parent.mkdir(parents=True)
+    write(path, "x")
+    with pytest.raises(InputError, match="this is a folder") as error:
+        expand(named([str(folder)]))
+    argument = subprocess.run(
+        ["sh", "-c", f"printf %s {error.value.remedy.split(': ')[1]}"], capture_output=True
+    ).stdout
+    assert expand(named([argument.decode()])) == [path]
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    write(tmp_path / "a.txt", "x")
+    (tmp_path / "b.txt").symlink_to("nowhere")
+    for pattern in ("b.txt", "*.txt"):
+        with pytest.raises(InputError, match=r"(?s)a link that leads nowhere.*b\.txt"):
+            expand([tmp_path / pattern])
+    (tmp_path / "b.txt").unlink()
+    (tmp_path / "b.txt").symlink_to("b.txt")
+    with pytest.raises(InputError, match=r"(?s)a link that leads nowhere.*b\.txt"):
+        expand([tmp_path / "b.txt"])
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "d/" * 3000])
+def test_a_name_that_no_file_can_have_is_an_error(tmp_path, name):
+    with pytest.raises(InputError):
+        expand([tmp_path / name])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is tried, which root alone can become")
+def test_a_folder_that_may_not_be_searched_is_an_error(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "shut").mkdir(mode=0o600)
+    write(tmp_path / "shut" / "a.txt", "x")
+    script = f"""if 1:
+        import os
+        from electra_tf.data.corpus import expand
+        from electra_tf.errors import InputError
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+        try:
+            expand(["{tmp_path}/shut/a.txt"])
+        except InputError as error:
+            print(error.found)"""
+    # A user without rights cannot reach a folder below that of another: only what is said is looked at.
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert "Permission denied" in done.stdout

@@ -1,3 +1,5 @@
+"""What is told of a data set: counts, lengths, decoded examples."""
+
 import dataclasses
 import json
 

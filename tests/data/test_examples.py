@@ -1,9 +1,11 @@
+"""Examples as bytes: those of deterministic protobuf, read by tf.data and back."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from electra_tf.data.examples import FEATURES, Examples, assemble, decode, encode
+from electra_tf.data.examples import FEATURES, ORDER, Examples, assemble, decode, encode
 from electra_tf.errors import DataError
 
 
@@ -65,6 +67,32 @@ def test_decoding_undoes_encoding(pairs):
         decoded = decode(record)
         assert list(decoded) == sorted(FEATURES)
         assert all(np.array_equal(decoded[name], rows[name][i]) for name in FEATURES)
+
+
+def test_labels_of_the_order_are_one_more_feature_in_the_same_bytes_as_protobufs():
+    import tensorflow as tf
+
+    rows = rows_of([([1, 300], [3]), ([4], [6])]) | {ORDER: np.array([[0], [1]], np.uint8)}
+    for i, record in enumerate(encode(rows)):
+        message = tf.train.Example()
+        for name in (*FEATURES, ORDER):
+            message.features.feature[name].int64_list.value.extend(rows[name][i].tolist())
+        assert record == message.SerializeToString(deterministic=True)
+        assert decode(record)[ORDER].tolist() == [i]
+
+
+def test_float_features_are_read():
+    import tensorflow as tf
+
+    message = tf.train.Example()
+    message.features.feature["weights"].float_list.value.extend([1.0, 0.0, 0.3])
+    message.features.feature["ids"].int64_list.value.extend([1, 2])
+    message.features.feature["none"].float_list.value.extend([])
+    decoded = decode(message.SerializeToString())
+    assert decoded["weights"].dtype == np.float32 and decoded["ids"].dtype == np.int64
+    assert decoded["weights"].tolist() == pytest.approx([1, 0, 0.3])
+    unpacked = field(1, field(1, field(1, b"w") + field(2, field(2, b"\x0d" + np.float32(0.5).tobytes()))))
+    assert decode(unpacked)["w"].tolist() == [0.5]
 
 
 def field(number, payload):

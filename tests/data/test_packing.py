@@ -1,3 +1,5 @@
+"""Packing documents into examples: nothing lost and hardly more than the fewest examples, or as the original packed."""
+
 from random import Random
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Reading a data set: batches are a function of seed and step, and damage is named by file and record."""
+
 import dataclasses
 import hashlib
 import itertools
@@ -6,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from electra_tf.data.examples import FEATURES, decode
 from electra_tf.data.reader import DataSet, damage_named, explain_damage
@@ -59,6 +62,7 @@ def test_epochs_follow_without_a_gap_each_in_another_order(dataset, size):
     assert first != second != third
 
 
+@pytest.mark.slow
 def test_the_order_is_a_shuffle_within_and_among_shards(dataset, size):
     place = {row.tobytes(): i for i, row in enumerate(dataset.examples("train")["input_ids"])}
     order = [place[row] for row in rows(take(dataset, None, 50, seed=1, repeat=False))]
@@ -92,6 +96,7 @@ def test_batches_may_be_larger_than_the_data(dataset, size):
     assert counts.min() >= 2 and counts.sum() == 2 * size + 1
 
 
+@pytest.mark.slow
 def test_another_process_reads_the_same_batches(dataset, data):
     code = (
         "import sys, hashlib; from electra_tf.data.reader import DataSet\n"
@@ -119,7 +124,7 @@ def test_an_empty_split_is_an_error_with_a_remedy(dataset):
 
 
 def test_the_vocabulary_comes_with_the_data(dataset):
-    assert dataset.tokenizer().fingerprint == dataset.manifest.tokenizer["fingerprint"]
+    assert dataset.tokenizer.fingerprint == dataset.manifest.tokenizer["fingerprint"]
 
 
 # Damage
@@ -169,7 +174,85 @@ def test_a_missing_shard_is_named_when_opened(dataset, data):
 
 
 def test_damage_that_has_gone_is_said_to_be_gone(dataset):
-    assert "all can be now" in str(explain_damage(dataset, "train"))
+    gone = tf.errors.DataLossError(None, None, "")
+    assert "all can be now" in str(explain_damage(dataset, "train", gone))
+
+
+def test_what_is_no_matter_of_the_data_stays_what_it_is(dataset):
+    for kind in (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError):
+        error = kind(None, None, "")
+        assert explain_damage(dataset, "train", error) is error
+
+
+def _encode(example):
+    features = {name: {"int64_list": {"value": values.tolist()}} for name, values in example.items()}
+    return tf.train.Example(features={"feature": features}).SerializeToString()
+
+
+def _rewritten(dataset, change, number=0):
+    """Writes a shard anew, records changed; its manifest as if it had been so from the first."""
+    path = dataset.files("train")[number]
+    records = change([decode(record) for record in read_records(path)])
+    content = b"".join(map(frame, map(_encode, records)))
+    path.write_bytes(content)
+    shards = [
+        dataclasses.replace(shard, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        if shard.name == path.name
+        else shard
+        for shard in dataset.manifest.shards
+    ]
+    dataset.manifest = dataclasses.replace(dataset.manifest, shards=tuple(shards))
+    return path
+
+
+def test_records_in_another_order_are_found_by_the_checksum(dataset):
+    dataset.verify()
+    path = dataset.files("train")[1]
+    path.write_bytes(b"".join(map(frame, list(read_records(path))[::-1])))
+    with pytest.raises(DataError, match=rf"(?s)holds other examples.*{path.name}.*by the manifest"):
+        dataset.verify()
+
+
+def test_a_flipped_bit_is_named_by_its_record_when_verified(dataset):
+    path = dataset.files("held_out")[0]
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{path.name}, record"):
+        dataset.verify()
+
+
+def test_a_shard_that_vanishes_or_changes_while_it_is_read_is_named(dataset):
+    path = dataset.files("train")[2]
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(DataError, match=rf"(?s)missing.*{path.name}"), damage_named(dataset, "train"):
+        list(dataset.batches(64, seed=0, repeat=False))
+    path.write_bytes(content[: len(frame(next(read_records(dataset.files("train")[0]))))])
+    with pytest.raises(DataError, match=rf"{path.name}"), damage_named(dataset, "train"):
+        list(dataset.batches(64, seed=0, repeat=False))
+
+
+@pytest.mark.parametrize(
+    "name, value, words",
+    [("input_ids", 10**6, "holds the id 1000000"), ("input_ids", -1, "holds the id -1"), ("segment_ids", 7, "to 7")],
+)
+def test_ids_that_cannot_be_looked_up_are_named_by_file_and_record(dataset, name, value, words):
+    def spoil(examples):
+        examples[3][name] = examples[3][name].copy()
+        examples[3][name][5] = value
+        return examples
+
+    path = _rewritten(dataset, spoil)
+    dataset.verify()
+    with pytest.raises(DataError, match=rf"(?s){words}.*{path.name}, record 3"), damage_named(dataset, "train"):
+        list(dataset.batches(64, seed=0, repeat=False))
+
+
+def test_fewer_records_than_the_manifest_says_are_named(dataset):
+    path = _rewritten(dataset, lambda examples: examples[:-1])
+    with pytest.raises(DataError, match=rf"(?s)a shard holds .* examples.*{path.name}"), damage_named(dataset, "train"):
+        list(dataset.batches(64, seed=0, repeat=False))
 
 
 # Records made elsewhere

@@ -1,3 +1,5 @@
+"""Record files: TensorFlow's bytes, and every flipped bit found."""
+
 import pytest
 
 from electra_tf.data.records import frame, read_records, scan

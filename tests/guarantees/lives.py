@@ -44,9 +44,9 @@ def run(driver: str, *arguments, timeout: float = 400) -> Life:
     return end(start(driver, *arguments), timeout)
 
 
-def small_run(data: Path, model_dir: Path, *, timeout: float = 400, model=None, recipe=None, **options) -> Life:
-    """`small_run.py`, with changes to its model and recipe."""
-    options |= {"model": json.dumps(model or {}), "recipe": json.dumps(recipe or {})}
+def small_run(data: Path, model_dir: Path, *, timeout: float = 400, settings=None, **options) -> Life:
+    """`small_run.py`, with changes to its settings."""
+    options |= {"settings": json.dumps(settings or {})}
     flags = [f"--{name}={value}" for name, value in options.items()]
     return run("small_run.py", data, model_dir, *flags, timeout=timeout)
 

@@ -3,8 +3,8 @@
     python small_run.py DATA MODEL_DIR [--devices 2] [--end kill:3:0.01] ...
 
 `--end kill:CALL:SECONDS` sends SIGKILL to the process so many seconds after the start of its CALLth call of the inner
-loop, `term:CALL:SECONDS` SIGTERM, and `write:NUMBER:BYTES` SIGKILL when its NUMBERth checkpoint has so many bytes
-on the disk.
+loop, `term:CALL:SECONDS` SIGTERM, `int:CALL:SECONDS` SIGINT, and `write:NUMBER:BYTES` SIGKILL when its NUMBERth
+checkpoint has so many bytes on the disk.
 """
 
 import argparse
@@ -18,9 +18,11 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from electra_tf.cli.gin_files import configured
+from electra_tf.pretraining.run import pretrain, settings_of
+from electra_tf.training.devices import Devices
 from electra_tf.training.loop import Trainer
-from electra_tf.training.recipe import Model, Recipe
-from electra_tf.training.run import pretrain
+from electra_tf.training.recipe import Recipe
 
 SIZES = {
     "embedding_size": 16,
@@ -30,21 +32,29 @@ SIZES = {
     "intermediate_size": 64,
     "max_position_embeddings": 32,
 }
-MODEL = {"preset": "electra_small", "discriminator": SIZES}
+MODEL = {"Electra.preset": "electra_small", "Electra.discriminator": SIZES}
 # No interval divides another, so that checkpoints fall between two lines of the metrics.
 RECIPE = {
-    "steps": 240,
-    "batch_size": 8,
-    "learning_rate": 2e-3,
-    "warmup_steps": 20,
-    "compiler": "graph",
-    "seed": 7,
-    "log_every": 7,
-    "checkpoint_every": 10,
-    "eval_every": 45,
-    "eval_examples": 64,
-    "keep": 3,
+    "Recipe.steps": 240,
+    "Recipe.batch_size": 8,
+    "Schedule.peak": 2e-3,
+    "Schedule.warmup_steps": 20,
+    "Recipe.compiler": "graph",
+    "Recipe.seed": 7,
+    "Recipe.log_every": 7,
+    "Recipe.checkpoint_every": 10,
+    "Recipe.eval_every": 45,
+    "Recipe.eval_examples": 64,
+    "Recipe.keep": 3,
 }
+SHORT = {"Recipe.steps": 60}  # for what needs no ten lives
+
+
+def settings(gin_file: str | None = None, changes: dict | None = None) -> list:
+    """(recipe, settings, masking, schedule, optimizer): of a gin file, or of ELECTRA, shrunken and changed."""
+    bindings = (RECIPE if gin_file else MODEL | RECIPE) | (changes or {})
+    files = [gin_file] if gin_file else []
+    return configured(Recipe, settings_of, files, [f"{name} = {value!r}" for name, value in bindings.items()])[0]
 
 
 def main():
@@ -53,21 +63,28 @@ def main():
     parser.add_argument("model_dir")
     parser.add_argument("--strategy", default="one")
     parser.add_argument("--devices", type=int)
-    parser.add_argument("--model", type=json.loads, default={}, help="changes to MODEL")
-    parser.add_argument("--recipe", type=json.loads, default={}, help="changes to RECIPE")
+    parser.add_argument("--gin_file", help="instead of MODEL")
+    parser.add_argument("--settings", type=json.loads, default={}, help="changes to MODEL and RECIPE")
     parser.add_argument("--steps_file", help="gets a line for every call of the inner loop: its number of steps")
     parser.add_argument("--end", default="never:0:0")
     options = parser.parse_args()
 
     kind, number, amount = options.end.split(":")
     number, amount = int(number), float(amount)
-    signals = {"kill": signal.SIGKILL, "term": signal.SIGTERM}
+    signals = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
     watch_calls(options.steps_file, signals.get(kind), number, amount)
     if kind == "write":
         builtins.open = dying_open(number, int(amount))
-    model, recipe = Model(**{**MODEL, **options.model}), Recipe(**{**RECIPE, **options.recipe})
+    recipe, model, masking, schedule, optimizer = settings(options.gin_file, options.settings)
     result = pretrain(
-        options.data, options.model_dir, model, recipe, strategy=options.strategy, devices=options.devices
+        options.data,
+        options.model_dir,
+        model,
+        recipe,
+        masking=masking,
+        schedule=schedule,
+        optimizer=optimizer,
+        devices=Devices(options.strategy, options.devices),
     )
     print(json.dumps(result))
 

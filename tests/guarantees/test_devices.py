@@ -9,16 +9,19 @@ WAYS = ["1 device", "2 devices", "4 micro-batches"]
 LIMIT = 2e-6  # of the relative difference of a loss
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def found(quick_data):
     """What `device_runs.py` computed."""
-    life = run("device_runs.py", quick_data)
+    life = run("device_runs.py", quick_data, "--mistake")
     assert life.status == 0
     return json.loads(life.output)
 
 
 def _largest_difference(found, way):
-    losses = [[(s["mlm_loss"], s["disc_loss"]) for s in found[name]["steps"]] for name in ("1 device", way)]
+    losses = [[step["losses"].values() for step in found[name]["steps"]] for name in ("1 device", way)]
     pairs = [(a, b) for first, other in zip(*losses, strict=True) for a, b in zip(first, other, strict=True)]
     largest = max(abs(a - b) / abs(a) for a, b in pairs)
     print(f"{way}: losses differ by at most {largest:.1e} relative")
@@ -53,18 +56,18 @@ def test_dividing_by_local_counts_would_be_seen(found):
     assert _largest_difference(found, "2 devices, local normaliser") > 100 * LIMIT
 
 
-@pytest.mark.slow
 def test_twenty_free_steps_stay_together(quick_data, tmp_path):
     ways = {
         "1 device": ({}, {}),
         "2 devices": ({}, {"strategy": "mirrored", "devices": 2}),
-        "4 accumulated": ({"micro_batches": 4}, {}),
-        "2 devices x 2": ({"micro_batches": 2}, {"strategy": "mirrored", "devices": 2}),
+        "4 accumulated": ({"Recipe.micro_batches": 4}, {}),
+        "2 devices x 2": ({"Recipe.micro_batches": 2}, {"strategy": "mirrored", "devices": 2}),
     }
     runs = {}
-    for name, (recipe, options) in ways.items():
-        recipe |= {"steps": 20, "log_every": 1, "checkpoint_every": 20, "warmup_steps": 2}
-        assert small_run(quick_data, tmp_path / name, recipe=recipe, **options).status == 0
+    for name, (changes, options) in ways.items():
+        changes |= {"Recipe.steps": 20, "Recipe.log_every": 1, "Recipe.checkpoint_every": 20}
+        changes["Schedule.warmup_steps"] = 2
+        assert small_run(quick_data, tmp_path / name, settings=changes, **options).status == 0
         runs[name] = [line for line in outcome(tmp_path / name)["metrics"] if line["kind"] == "train"]
     print("step " + "".join(f"{name:>16}" for name in runs))
     for lines in zip(*runs.values(), strict=True):

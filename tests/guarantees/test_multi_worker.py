@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from lives import end, small_run, start
 
-from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint
+from electra_tf.checkpoints.run_directory import list_checkpoints, read_checkpoint
 
-RECIPE = {"steps": 20, "log_every": 5, "checkpoint_every": 10, "warmup_steps": 2, "eval_every": 0}
+RECIPE = {"Recipe.steps": 20, "Recipe.log_every": 5, "Recipe.checkpoint_every": 10, "Recipe.eval_every": 0}
+RECIPE |= {"Schedule.warmup_steps": 2}
 
 
 def _free_addresses(count):
@@ -41,13 +42,13 @@ def _cluster(data, model_dir, ends=("never:0:0", "never:0:0"), **options):
 @pytest.mark.slow
 def test_two_workers_train_and_resume_as_two_devices_of_one_machine_do(quick_data, tmp_path):
     together, alone = tmp_path / "together", tmp_path / "alone"
-    lives = _cluster(quick_data, together, ends=["kill:7:0"] * 2, recipe=json.dumps(RECIPE))
+    lives = _cluster(quick_data, together, ends=["kill:7:0"] * 2, settings=json.dumps(RECIPE))
     assert all(life.status != 0 for life in lives)
-    lives = _cluster(quick_data, together, recipe=json.dumps(RECIPE))
+    lives = _cluster(quick_data, together, settings=json.dumps(RECIPE))
     assert [life.status for life in lives] == [0, 0]
     assert all("resuming at step 10" in life.log for life in lives)
 
-    assert small_run(quick_data, alone, recipe=RECIPE, strategy="mirrored", devices=2).status == 0
+    assert small_run(quick_data, alone, settings=RECIPE, strategy="mirrored", devices=2).status == 0
     assert [step for step, _ in list_checkpoints(together)] == [10, 20]
     (_, ours), (_, theirs) = (read_checkpoint(list_checkpoints(run)[-1][1]) for run in (together, alone))
     assert ours.keys() == theirs.keys()
@@ -58,7 +59,7 @@ def test_two_workers_train_and_resume_as_two_devices_of_one_machine_do(quick_dat
 
 @pytest.mark.slow
 def test_sigterm_to_one_worker_stops_both_at_the_next_checkpoint(quick_data, tmp_path):
-    lives = _cluster(quick_data, tmp_path, ends=("never:0:0", "term:5:0"), recipe=json.dumps(RECIPE))
+    lives = _cluster(quick_data, tmp_path, ends=("never:0:0", "term:5:0"), settings=json.dumps(RECIPE))
     assert [life.status for life in lives] == [0, 0]
     results = [json.loads(life.output) for life in lives]
     assert [(result["finished"], result["step"]) for result in results] == [(False, 10)] * 2

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from lives import outcome, small_run
-from small_run import MODEL, RECIPE, SIZES
+from small_run import RECIPE, SHORT, SIZES, settings
 
-from electra_tf.conversion.run_directory import list_checkpoints, read_checkpoint
+from electra_tf.checkpoints.run_directory import list_checkpoints, read_checkpoint
 from electra_tf.data.reader import DataSet
-from electra_tf.pretraining.electra import Electra, SpecialIds
+from electra_tf.pretraining.electra import ReplacedTokenDetection
+from electra_tf.pretraining.tokens import Tokens
 from electra_tf.training.loop import Trainer
-from electra_tf.training.recipe import Model, Recipe
 from electra_tf.training.state import State
 from electra_tf.training.step import Step
 
@@ -33,13 +33,14 @@ def _sizes(model_dir):
     return sum(file.stat().st_size for file in list_checkpoints(model_dir)[-1][1].iterdir())
 
 
-def test_a_run_killed_within_a_checkpoint_write_goes_on_bit_exactly(finished, quick_data, tmp_path):
-    end = f"write:3:{random.Random(0).randrange(1, _sizes(finished))}"
-    assert small_run(quick_data, tmp_path, end=end).status == -signal.SIGKILL
+@pytest.mark.slow
+def test_a_run_killed_within_a_checkpoint_write_goes_on_bit_exactly(short, quick_data, tmp_path):
+    end = f"write:3:{random.Random(0).randrange(1, _sizes(short))}"
+    assert small_run(quick_data, tmp_path, end=end, settings=SHORT).status == -signal.SIGKILL
     assert [path.name for path in (tmp_path / "checkpoints").glob("writing-*")] == ["writing-step-00000030"]
-    life = small_run(quick_data, tmp_path)
+    life = small_run(quick_data, tmp_path, settings=SHORT)
     assert "resuming at step 20" in life.log
-    _assert_same(tmp_path, finished)
+    _assert_same(tmp_path, short)
 
 
 @pytest.mark.slow
@@ -48,10 +49,21 @@ def test_sigterm_saves_at_once_and_the_run_goes_on_bit_exactly(finished, quick_d
     result = json.loads(life.output)
     assert life.status == 0
     assert not result["finished"]
-    assert result["step"] not in range(0, RECIPE["steps"], RECIPE["checkpoint_every"])
+    assert result["step"] not in range(0, RECIPE["Recipe.steps"], RECIPE["Recipe.checkpoint_every"])
     assert list_checkpoints(tmp_path)[-1][0] == result["step"]
     life = small_run(quick_data, tmp_path)
     assert f"resuming at step {result['step']}" in life.log
+    _assert_same(tmp_path, finished)
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_at_once_and_the_run_goes_on_bit_exactly(finished, quick_data, tmp_path):
+    life = small_run(quick_data, tmp_path, end="int:6:0.0")
+    assert life.status == -signal.SIGINT
+    step = list_checkpoints(tmp_path)[-1][0]
+    assert f"stopped by a signal at step {step}; its state is saved" in life.log
+    life = small_run(quick_data, tmp_path)
+    assert f"resuming at step {step}" in life.log
     _assert_same(tmp_path, finished)
 
 
@@ -73,8 +85,8 @@ def _campaign(data, model_dir, kills, chance, checkpoint_bytes, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("devices", [1, 2])
-def test_ten_kills_change_nothing_and_lose_little(devices, finished, quick_data, tmp_path):
+@pytest.mark.parametrize(("devices", "kills"), [(1, 10), (2, 5)])
+def test_kills_change_nothing_and_lose_little(devices, kills, finished, quick_data, tmp_path):
     seed = int(os.environ.get("KILL_SEED", random.SystemRandom().getrandbits(32)))
     print(f"KILL_SEED={seed}")
     options = {"strategy": "mirrored", "devices": devices} if devices > 1 else {}
@@ -82,26 +94,18 @@ def test_ten_kills_change_nothing_and_lose_little(devices, finished, quick_data,
     if options:
         whole = tmp_path / "whole"
         assert small_run(quick_data, whole, **options).status == 0
-    executed = _campaign(quick_data, tmp_path / "run", 10, random.Random(seed), _sizes(whole), **options)
+    executed = _campaign(quick_data, tmp_path / "run", kills, random.Random(seed), _sizes(whole), **options)
     _assert_same(tmp_path / "run", whole)
-    assert RECIPE["steps"] <= executed <= RECIPE["steps"] + 10 * RECIPE["checkpoint_every"]
+    assert RECIPE["Recipe.steps"] <= executed <= RECIPE["Recipe.steps"] + kills * RECIPE["Recipe.checkpoint_every"]
 
 
-SHARED_LAYERS = {"preset": "alectra_tiny", "discriminator": {**SIZES, "num_hidden_layers": 3}}
+SHARED_LAYERS = {"Electra.preset": "alectra_tiny", "Electra.discriminator": {**SIZES, "num_hidden_layers": 3}}
+BF16 = {"Recipe.precision": "mixed_bfloat16"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model", "recipe"),
-    [
-        ({}, {"precision": "mixed_bfloat16"}),
-        (SHARED_LAYERS, {}),
-        (SHARED_LAYERS, {"precision": "mixed_bfloat16", "compiler": "islands"}),
-    ],
-    ids=["bf16", "shared layers", "shared layers in bf16 with islands"],
-)
-def test_other_models_and_precisions_learn_and_go_on_bit_exactly(model, recipe, quick_data, tmp_path):
-    options = {"model": model, "recipe": {**recipe, "steps": 150}}
+def test_shared_layers_in_bf16_with_islands_learn_and_go_on_bit_exactly(quick_data, tmp_path):
+    options = {"settings": {**SHARED_LAYERS, **BF16, "Recipe.compiler": "islands", "Recipe.steps": 150}}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert small_run(quick_data, whole, **options).status == 0
     lines = outcome(whole)["metrics"]
@@ -112,8 +116,9 @@ def test_other_models_and_precisions_learn_and_go_on_bit_exactly(model, recipe, 
     _assert_same(killed, whole)
 
 
-def test_each_of_200_flipped_bytes_is_found_and_said_and_the_checkpoint_before_is_used(finished, quick_data, tmp_path):
-    model_dir = shutil.copytree(finished, tmp_path / "run")
+@pytest.mark.slow
+def test_each_of_200_flipped_bytes_is_found_and_said_and_the_checkpoint_before_is_used(short, quick_data, tmp_path):
+    model_dir = shutil.copytree(short, tmp_path / "run")
     state = _state(model_dir, quick_data)
     (before, folder), (newest, damaged) = list_checkpoints(model_dir)[-2:]
     _, expected = read_checkpoint(folder)
@@ -135,9 +140,8 @@ def test_each_of_200_flipped_bytes_is_found_and_said_and_the_checkpoint_before_i
 
 
 def _state(model_dir, data):
-    dataset, recipe, strategy = DataSet.open(data), Recipe(**RECIPE), tf.distribute.get_strategy()
-    ids = dataset.manifest.tokenizer
-    special_ids = SpecialIds(ids["pad_id"], ids["cls_id"], ids["sep_id"], ids["mask_id"])
-    model = Electra(Model(**MODEL).electra_config(ids["vocabulary_size"]))
-    step = Step(model, recipe.optimizer(), recipe.learning_rates(), special_ids, recipe.seed)
+    dataset, strategy = DataSet.open(data), tf.distribute.get_strategy()
+    recipe, model, masking, schedule, optimizer = settings()
+    objective = ReplacedTokenDetection(model, masking, Tokens.of(dataset.tokenizer), recipe.steps)
+    step = Step(objective, optimizer, schedule, recipe.steps, recipe.seed)
     return State(model_dir, Trainer(strategy, step, dataset, recipe.batch_size, recipe.seed), {})

@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional
 from transformers import ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining
 
-from electra_tf.conversion.names import joint_tensors
-from electra_tf.conversion.torch_tensors import from_torch
-from electra_tf.conversion.translation import translate
+from electra_tf.checkpoints.name_tables import joint_tensors
+from electra_tf.checkpoints.torch_classes import from_torch
+from electra_tf.checkpoints.translation import translate
 from electra_tf.models.config import EncoderConfig
 
 STEPS, ROWS, LENGTH, MASKED = 9, 6, 21, 4
@@ -180,7 +180,7 @@ def _tensors(towers, of):
     ours = {}
     for tower, config in zip(reversed(towers), reversed(configs), strict=True):
         values = {key: of(p).detach().numpy().copy() for key, p in tower.named_parameters()}
-        ours |= from_torch(values, config.to_dict(), config).weights
+        ours |= from_torch(values, config.to_dict(), config).tower_weights()
     ours = {name: value for name, value in ours.items() if not name.startswith("generator/embeddings/")}
     return translate(ours, joint_tensors(*map(vars, configs), "all"), "ours", "tf1")
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy import stats
 
 from electra_tf.layers.dropout import Dropout, fold_in, random_bits
-from electra_tf.pretraining.randomness import seed_of
+from electra_tf.training.randomness import seed_of
 
 ROWS, ELEMENTS = 64, 16384
 

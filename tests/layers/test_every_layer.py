@@ -14,6 +14,7 @@ from on_backend import results
 import electra_tf
 
 HERE = Path(__file__).resolve().parent
+QUICK = ("Encoder, ELECTRA", "ReplacedTokenDetector")  # which hold the others
 every_case = pytest.mark.parametrize("name", CASES)
 
 
@@ -26,7 +27,7 @@ def test_a_layer_is_rebuilt_from_its_config(name):
     assert np.array_equal(filled(again)(*CASES[name].inputs), filled(layer)(*CASES[name].inputs))
 
 
-@every_case
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
 def test_a_model_that_holds_it_is_saved_and_loaded(name, tmp_path):
     layer, arrays = filled(CASES[name].make()), CASES[name].inputs
     inputs = [keras.Input(array.shape[1:], dtype=array.dtype) for array in arrays]
@@ -69,7 +70,7 @@ def here():
     return results()
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.slow), "torch"])
 def test_other_backends_compute_the_same_to_1e_5_and_load_no_tensorflow(here, processes, backend):
     pytest.importorskip(backend)
     process, path = processes[backend]

@@ -1,3 +1,5 @@
+"""Configurations of encoders: what follows from what, JSON and back, sizes that do not fit refused by name."""
+
 import dataclasses
 import json
 

@@ -1,3 +1,5 @@
+"""The encoder: masks, positions, shared layers, dropout, names of weights, and its use in a model of one's own."""
+
 import keras
 import numpy as np
 import pytest
@@ -129,6 +131,7 @@ def test_two_weights_of_one_name_are_an_error_and_not_one_weight():
         named_variables(twins)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [ELECTRA, ALBERT], ids=["ELECTRA", "ALBERT"])
 def test_a_users_own_model_learns_by_fit_and_is_saved_and_loaded(config, tmp_path):
     """Whether a text holds token 7, with nothing of ours but the encoder; dropout is on, without a seed of ours."""

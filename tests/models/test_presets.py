@@ -13,8 +13,10 @@ from electra_tf.errors import ConfigError
 from electra_tf.models import Encoder, MaskedLanguageModel, ReplacedTokenDetector
 from electra_tf.models.encoder import count_parameters
 from electra_tf.models.presets import PRESETS, generator_config, preset
-from electra_tf.pretraining.electra import Electra, ElectraConfig
-from electra_tf.training.recipe import Model
+from electra_tf.models.task_models import masked_lm_head, replaced_token_head
+from electra_tf.pretraining.parts import Parts
+from electra_tf.pretraining.settings import Electra
+from electra_tf.pretraining.sharing import Sharing, build_towers
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,29 +94,37 @@ def _slow_but_for(*names):
     return [name if name in names else pytest.param(name, marks=pytest.mark.slow) for name in JOINT]
 
 
+def joint(sharing, towers):
+    """A discriminator and a generator with their heads."""
+    built = build_towers(sharing, towers)
+    heads = {"replaced_token": replaced_token_head(built["discriminator"])}
+    heads["masked_lm"] = masked_lm_head(built["generator"])
+    return Parts({**built, **heads})
+
+
 @pytest.mark.parametrize("sharing, place", [("all", 0), ("word", 1), ("none", 2)])
 @pytest.mark.parametrize("name", _slow_but_for("electra_small", "electra_base"))
 def test_both_towers_together_count_once_what_they_share(name, sharing, place):
     published = PRESETS[name]
-    model = Electra(ElectraConfig(published.encoder, published.generator, sharing))
-    assert count_parameters(model) == JOINT[name][place]
+    towers = {"discriminator": published.encoder, "generator": published.generator}
+    assert count_parameters(joint(Sharing(sharing), towers)) == JOINT[name][place]
 
 
 @pytest.mark.parametrize(
     "settings, vocabulary, expected",
     [
-        (Model("electra_small", embedding_sharing="none"), 30522, 16_170_107),
-        (Model("electra_base", embedding_sharing="none"), 30522, 127_002_683),
-        (Model("electra_base"), 30528, 119_391_041),
-        (Model("electra_base", embedding_sharing="word"), 30528, 119_787_329),
-        (Model("electra_small", generator_width=1.0, generator_depth=0.5), 30522, 18_384_315),
-        (Model("koelectra_small_v3", generator_width=0.25), 35000, 14_773_881),
+        (Electra("electra_small", embedding_sharing="none"), 30522, 16_170_107),
+        (Electra("electra_base", embedding_sharing="none"), 30522, 127_002_683),
+        (Electra("electra_base"), 30528, 119_391_041),
+        (Electra("electra_base", embedding_sharing="word"), 30528, 119_787_329),
+        (Electra("electra_small", generator_width=1.0, generator_depth=0.5), 30522, 18_384_315),
+        (Electra("koelectra_small_v3", generator_width=0.25), 35000, 14_773_881),
     ],
     ids=["small, nothing shared as the original", "base, nothing shared as the original", "base, padded vocabulary",
          "base, padded, word table shared", "small, generator half as deep", "KoELECTRA small v3, quarter generator"],
 )  # fmt: skip
 def test_a_models_settings_give_the_published_number_of_parameters(settings, vocabulary, expected):
-    assert count_parameters(Electra(settings.electra_config(vocabulary))) == expected
+    assert count_parameters(joint(settings.sharing, settings.towers(vocabulary))) == expected
 
 
 def test_koelectras_file_sizes_are_those_published():

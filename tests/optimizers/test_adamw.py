@@ -1,9 +1,12 @@
+"""AdamW: reference values, torch's with bias correction, what is decayed, clipping."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from electra_tf.errors import ConfigError
-from electra_tf.optimizers.adamw import AdamW, bias_scales, clip_scale, global_norm, update
+from electra_tf.optimizers.adamw import AdamW
+from electra_tf.optimizers.clipping import clip_scale, global_norm
 
 START = [0.5, -1.0, 2.0, 0.25]
 GRADIENTS = [[0.1, -0.2, 0.3, 0.4], [-0.5, 0.05, 0.2, 0.0], [0.01, 0.02, -0.03, 1.0]]
@@ -14,8 +17,8 @@ def run(rule, name="kernel", rate=0.01, weight=START, gradients=GRADIENTS):
     w = tf.constant(weight)
     m = v = tf.zeros_like(w)
     for step, gradient in enumerate(gradients):
-        scales = bias_scales(rule, tf.constant(step))
-        w, m, v = update(rule, w, tf.constant(gradient), 1.0, m, v, rate, rule.decay_of(name), *scales)
+        scales = rule.bias_scales(tf.constant(step))
+        w, m, v = rule.update(w, tf.constant(gradient), 1.0, m, v, rate, rule.decay_of(name), *scales)
     return w.numpy(), m.numpy(), v.numpy()
 
 
@@ -62,9 +65,9 @@ def test_the_first_step_without_bias_correction_is_3_16_times_as_long():
 
 def test_bias_correction_is_exact_to_float32_even_after_many_steps():
     for step in (0, 1, 100, 100_000):
-        found = bias_scales(AdamW(bias_correction=True), tf.constant(step))
+        found = AdamW(bias_correction=True).bias_scales(tf.constant(step))
         assert np.allclose(found, [1 / (1 - beta ** (step + 1)) for beta in (0.9, 0.999)], rtol=2e-6)
-    assert bias_scales(AdamW(beta_1=0.0, bias_correction=True), tf.constant(0))[0] == 1
+    assert AdamW(beta_1=0.0, bias_correction=True).bias_scales(tf.constant(0))[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -96,14 +99,21 @@ def test_gradients_are_scaled_down_to_the_limit_and_never_up(norm, limit, scale)
 def test_the_scale_multiplies_the_gradient_before_the_moments():
     rule, w, zero = AdamW(), tf.constant(START), tf.zeros(4)
     g = tf.constant(GRADIENTS[0])
-    scaled = update(rule, w, g, 0.5, zero, zero, 0.01, 0.01, 1.0, 1.0)
-    halved = update(rule, w, g / 2, 1.0, zero, zero, 0.01, 0.01, 1.0, 1.0)
+    scaled = rule.update(w, g, 0.5, zero, zero, 0.01, 0.01, 1.0, 1.0)
+    halved = rule.update(w, g / 2, 1.0, zero, zero, 0.01, 0.01, 1.0, 1.0)
     assert all(np.array_equal(a, b) for a, b in zip(scaled, halved, strict=True))
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"beta_1": 1.0}, {"beta_2": -0.1}, {"epsilon": 0.0}, {"weight_decay": -0.1}, {"clip_norm": 0.0}],
+    [
+        {"beta_1": 1.0},
+        {"beta_2": -0.1},
+        {"beta_2": "half"},
+        {"epsilon": 0.0},
+        {"weight_decay": -0.1},
+        {"clip_norm": 0.0},
+    ],
     ids=str,
 )
 def test_settings_that_cannot_be_meant_are_refused(settings):

@@ -1,33 +1,37 @@
+"""Informed initial weights: heads that look at neighbours, biases at the frequencies of tokens, nothing else."""
+
 import keras
 import numpy as np
 import pytest
+from vocabularies import numbered
 
 from electra_tf.errors import ConfigError
 from electra_tf.models.encoder import named_variables
-from electra_tf.pretraining.electra import Electra
+from electra_tf.pretraining.electra import ReplacedTokenDetection
 from electra_tf.pretraining.informed_start import start_informed
-from electra_tf.training.recipe import Model, Recipe
+from electra_tf.pretraining.masking import Masking
+from electra_tf.pretraining.settings import Electra
 
 TOKENS = 32
 WIDER = {"hidden_size": 256, "num_hidden_layers": 1, "num_attention_heads": 4, "embedding_size": 128}
 MODELS = {
-    "electra_tiny": Model("electra_tiny"),
-    "alectra_tiny, shared layers": Model("alectra_tiny"),
-    "embeddings narrower than the discriminator": Model("electra_tiny", discriminator=WIDER, generator_depth=1.0),
-    "the word table shared alone": Model("electra_tiny", embedding_sharing="word"),
-    "nothing shared": Model("electra_tiny", embedding_sharing="none"),
-    "values shared without gradients": Model("electra_tiny", embedding_sharing="gdes"),
-    "one head in the generator": Model("electra_tiny", generator={"num_attention_heads": 1}),
+    "electra_tiny": Electra("electra_tiny"),
+    "alectra_tiny, shared layers": Electra("alectra_tiny"),
+    "embeddings narrower than the discriminator": Electra("electra_tiny", discriminator=WIDER, generator_depth=1.0),
+    "the word table shared alone": Electra("electra_tiny", embedding_sharing="word"),
+    "nothing shared": Electra("electra_tiny", embedding_sharing="none"),
+    "values shared without gradients": Electra("electra_tiny", embedding_sharing="gdes"),
+    "one head in the generator": Electra("electra_tiny", generator={"num_attention_heads": 1}),
 }
 FREQUENCIES = np.random.default_rng(0).dirichlet(np.ones(500))
 
 
 def built(model, informed=True):
     keras.utils.set_random_seed(0)
-    electra = Electra(model.electra_config(len(FREQUENCIES)))
+    parts = ReplacedTokenDetection(model, Masking(), numbered(len(FREQUENCIES)), steps=10).model
     if informed:
-        start_informed(electra, FREQUENCIES)
-    return electra
+        start_informed((parts.discriminator, parts.generator), parts.masked_lm, FREQUENCIES)
+    return parts
 
 
 def attention_of_the_first_block(tower):
@@ -76,11 +80,6 @@ def test_nothing_else_changes():
 
 
 def test_widths_that_the_heads_do_not_divide_are_refused():
-    model = Model("electra_tiny", discriminator={"embedding_size": 48})
+    model = Electra("electra_tiny", discriminator={"embedding_size": 48})
     with pytest.raises(ConfigError, match=r"heads of 32 do not divide widths of 48, 64, 128"):
         built(model)
-
-
-def test_other_initial_weights_are_refused():
-    with pytest.raises(ConfigError, match="one of random, informed"):
-        Recipe(initial_weights="orthogonal")

@@ -1,20 +1,18 @@
+"""Masks of tokens: how many, where, what is shown there, and a function of run and step alone."""
+
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from vocabularies import numbered
 
-from electra_tf.models import EncoderConfig
-from electra_tf.pretraining.electra import Compat, ElectraConfig, SpecialIds
-from electra_tf.pretraining.masking import mask, max_predictions, scatter
+from electra_tf.errors import ConfigError
+from electra_tf.pretraining.masking import Masking, mask, max_predictions, scatter
 
-IDS = SpecialIds(pad=0, cls=2, sep=3, mask=4)
 VOCABULARY, LENGTH = 500, 128
-SIZES = EncoderConfig(vocab_size=VOCABULARY, hidden_size=8, num_hidden_layers=1, num_attention_heads=1)
-
-
-def settings(**changes):
-    return ElectraConfig(SIZES, SIZES, **changes)
+IDS = numbered(VOCABULARY, pad=0, cls=2, sep=3, mask=4, unk=1)
+SPECIAL = (IDS.pad, IDS.unk, IDS.cls, IDS.sep, IDS.mask)
 
 
 def batch_of(texts):
@@ -44,7 +42,7 @@ def test_most_predictions_are_as_many_as_in_the_original(mask_prob, length, expe
 def test_so_many_distinct_positions_as_asked_for_are_chosen_of_the_maskable_ones(mask_prob):
     lengths = [1, 2, 3, 10, 30, 61, 90, 126]
     batch = batch_of([text(n, n) for n in lengths])
-    masked = mask(batch, 0, 0, settings(mask_prob=mask_prob), IDS)
+    masked = mask(batch, 0, 0, Masking(mask_prob=mask_prob), IDS)
     for row, length in enumerate(lengths):
         chosen = masked.positions[row].numpy()[masked.weights[row].numpy() > 0]
         wanted = max(1, np.round(mask_prob * length))
@@ -55,11 +53,11 @@ def test_so_many_distinct_positions_as_asked_for_are_chosen_of_the_maskable_ones
 def test_special_tokens_and_padding_are_never_masked_even_inside_a_text():
     inner = [*text(20), IDS.sep, *text(20, 1), IDS.mask, IDS.cls, *text(10, 2)]
     batch = batch_of([inner] * 50)
-    masked = mask(batch, 1, 2, settings(mask_prob=0.9), IDS)
+    masked = mask(batch, 1, 2, Masking(mask_prob=0.9), IDS)
     ids = batch["input_ids"].numpy()
     chosen = np.zeros_like(ids)
     np.put_along_axis(chosen, masked.positions.numpy(), masked.weights.numpy().astype(int), 1)
-    special = np.isin(ids, IDS)
+    special = np.isin(ids, SPECIAL)
     assert not chosen[special].any()
     assert (chosen.sum(-1) == round(0.9 * 50)).all()
     assert np.array_equal(masked.input_ids.numpy()[special], ids[special])
@@ -67,20 +65,20 @@ def test_special_tokens_and_padding_are_never_masked_even_inside_a_text():
 
 def test_a_row_with_nothing_to_mask_masks_nothing():
     batch = batch_of([[], text(40)])
-    masked = mask(batch, 0, 0, settings(), IDS)
+    masked = mask(batch, 0, 0, Masking(), IDS)
     assert masked.weights[0].numpy().sum() == 0
     assert np.array_equal(masked.input_ids[0], batch["input_ids"][0])
 
 
 def test_the_original_ids_of_the_positions_are_kept(full):
-    masked = mask(full, 3, 1, settings(), IDS)
+    masked = mask(full, 3, 1, Masking(), IDS)
     assert np.array_equal(masked.ids, tf.gather(full["input_ids"], masked.positions, batch_dims=1))
 
 
 def test_every_position_is_equally_likely(full):
     counts = np.zeros(LENGTH)
     for step in range(50):
-        masked = mask(full, 0, step, settings(), IDS)
+        masked = mask(full, 0, step, Masking(), IDS)
         counts += np.bincount(masked.positions.numpy().ravel(), minlength=LENGTH)
     counts, draws = counts[1:-1], 50 * 400
     share = 19 / 126
@@ -93,22 +91,23 @@ def test_every_position_is_equally_likely(full):
     ids=["original", "all", "BERT", "any"],
 )
 def test_chosen_positions_show_mask_any_token_or_their_own_in_the_shares_asked_for(full, mask_token, random_token):
-    config = settings(mask_token_prob=mask_token, random_token_prob=random_token)
+    config = Masking(mask_token_prob=mask_token, random_token_prob=random_token)
     masked = mask(full, 0, 5, config, IDS)
     shown = tf.gather(masked.input_ids, masked.positions, batch_dims=1).numpy()
     own = masked.ids.numpy()
     found = {"mask": (shown == IDS.mask).mean(), "own": (shown == own).mean()}
     n = shown.size
-    hits = random_token / VOCABULARY
+    hits = random_token / (VOCABULARY - len(SPECIAL))
     wanted = {"mask": mask_token + hits, "own": 1 - mask_token - random_token + hits}
     for name, share in wanted.items():
         assert abs(found[name] - share) <= 5 * math.sqrt(share * (1 - share) / n) + 1e-9, name
     others = shown[(shown != IDS.mask) & (shown != own)]
     assert len(others) == 0 or (others.min() < 20 and others.max() > VOCABULARY - 20)
+    assert not np.isin(others, SPECIAL).any()
 
 
 def test_positions_that_are_not_chosen_are_left_alone(full):
-    masked = mask(full, 0, 0, settings(), IDS)
+    masked = mask(full, 0, 0, Masking(), IDS)
     changed = (masked.input_ids != full["input_ids"]).numpy()
     allowed = np.zeros_like(changed)
     np.put_along_axis(allowed, masked.positions.numpy(), True, 1)
@@ -116,17 +115,17 @@ def test_positions_that_are_not_chosen_are_left_alone(full):
 
 
 def test_masks_follow_from_run_and_step_alone(full):
-    first = mask(full, 0, 4, settings(), IDS)
-    again = mask(full, 0, tf.constant(4, tf.int64), settings(), IDS)
+    first = mask(full, 0, 4, Masking(), IDS)
+    again = mask(full, 0, tf.constant(4, tf.int64), Masking(), IDS)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     for run_seed, step in ((0, 5), (1, 4)):
-        assert not np.array_equal(mask(full, run_seed, step, settings(), IDS).positions, first.positions)
+        assert not np.array_equal(mask(full, run_seed, step, Masking(), IDS).positions, first.positions)
 
 
 @pytest.mark.parametrize("compiled", [{}, {"jit_compile": True}], ids=["graph", "XLA"])
-@pytest.mark.parametrize("compat", [Compat(), Compat(draw_with_replacement=True)], ids=["", "with replacement"])
+@pytest.mark.parametrize("compat", [{}, {"draw_with_replacement": True}], ids=["", "with replacement"])
 def test_a_graph_and_xla_mask_the_same(full, compiled, compat):
-    config = settings(random_token_prob=0.1, compat=compat)
+    config = Masking(random_token_prob=0.1, **compat)
     function = tf.function(lambda batch, step: mask(batch, 0, step, config, IDS), autograph=False, **compiled)
     here, there = mask(full, 0, 2, config, IDS), function(full, tf.constant(2))
     assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
@@ -134,10 +133,10 @@ def test_a_graph_and_xla_mask_the_same(full, compiled, compat):
 
 def test_drawing_with_replacement_masks_as_few_distinct_positions_as_the_original(full):
     """17.71 of 19 at length 128, 13.8 % of the row; 85.9 % of the distinct ones show [MASK]."""
-    compat = Compat(draw_with_replacement=True, count_special_tokens=True)
+    compat = {"draw_with_replacement": True, "count_special_tokens": True}
     distinct, shown = [], []
     for step in range(20):
-        masked = mask(full, 0, step, settings(compat=compat), IDS)
+        masked = mask(full, 0, step, Masking(**compat), IDS)
         assert masked.weights.numpy().sum(-1).tolist() == [19] * 400
         chosen = np.zeros([400, LENGTH], bool)
         np.put_along_axis(chosen, masked.positions.numpy(), True, 1)
@@ -150,14 +149,14 @@ def test_drawing_with_replacement_masks_as_few_distinct_positions_as_the_origina
 def test_counting_special_tokens_masks_more_as_the_original():
     batch = batch_of([text(98)])
     counts = [
-        float(tf.reduce_sum(mask(batch, 0, 0, settings(compat=compat), IDS).weights))
-        for compat in (Compat(), Compat(count_special_tokens=True))
+        float(tf.reduce_sum(mask(batch, 0, 0, Masking(**compat), IDS).weights))
+        for compat in ({}, {"count_special_tokens": True})
     ]
     assert counts == [15, 15]  # 14.7 and 15
     batch = batch_of([text(95)])
     counts = [
-        float(tf.reduce_sum(mask(batch, 0, 0, settings(compat=compat), IDS).weights))
-        for compat in (Compat(), Compat(count_special_tokens=True))
+        float(tf.reduce_sum(mask(batch, 0, 0, Masking(**compat), IDS).weights))
+        for compat in ({}, {"count_special_tokens": True})
     ]
     assert counts == [14, 15]  # 14.25 and 14.55
 
@@ -175,3 +174,25 @@ def test_repeated_values_become_the_floor_of_their_mean_and_position_0_is_never_
     values = tf.constant([[100, 103, 99, 7, 50]])
     weights = tf.constant([[1.0, 1.0, 1.0, 1.0, 0.0]])
     assert scatter(ids, positions, values, weights, average_repeated=True).numpy().tolist() == [[10, 101, 12, 7]]
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"mask_prob": 0.0}, "mask_prob is 0.0"),
+        ({"last_mask_prob": 1.0}, "last_mask_prob is 1.0"),
+        ({"mask_token_prob": 0.9, "random_token_prob": 0.2}, "two shares of the masked positions"),
+        ({"unit": "sentence"}, "one of token, word, ngram, span"),
+        ({"max_predictions": 0}, "max_predictions is 0"),
+        ({"longest": 3}, "longest is 3 with the unit 'token'"),
+        ({"unit": "word", "favor_longer": True}, "favor_longer with the unit 'word'"),
+        ({"one_by_one": True}, "one_by_one with the unit 'token'"),
+        ({"unit": "word", "by_coins": True}, "by_coins with the unit 'word'"),
+        ({"by_coins": True, "draw_with_replacement": True}, "one of them"),
+        ({"random_special_tokens": True}, "random_token_prob 0"),
+    ],
+    ids=str,
+)
+def test_masking_that_cannot_be_meant_is_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        Masking(**settings)

@@ -1,10 +1,12 @@
+"""Sampled tokens have the softmax's probabilities, the same in eager mode, in a graph and in XLA."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-from electra_tf.pretraining.randomness import uniform
 from electra_tf.pretraining.sampling import BLOCK, sample
+from electra_tf.training.randomness import uniform
 
 DRAWS = 40_000
 

@@ -1,5 +1,6 @@
 """Texts and vocabularies for the tests of tokenization."""
 
+import json
 import lzma
 import random
 import sys
@@ -7,7 +8,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from absl import flags
 
+from electra_tf.cli import vocab
 from electra_tf.text.wordpiece import SPECIAL_TOKENS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +33,17 @@ def shared_data():
 @pytest.fixture(scope="session")
 def character_vocabulary():
     """Every assigned character, at the start of a word and within one."""
-    assigned = [chr(c) for c in range(sys.maxunicode + 1)]
+    return _characters_up_to(sys.maxunicode)
+
+
+@pytest.fixture(scope="session")
+def basic_vocabulary():
+    """The same of the basic plane: less than half as many."""
+    return _characters_up_to(0xFFFF)
+
+
+def _characters_up_to(last):
+    assigned = [chr(c) for c in range(last + 1)]
     assigned = [c for c in assigned if unicodedata.category(c) not in ("Cn", "Cs", "Co")]
     return [*SPECIAL_TOKENS, *assigned, *("##" + c for c in assigned)]
 
@@ -96,7 +109,7 @@ def wild_texts():
 @pytest.fixture(scope="session")
 def wild_vocabulary():
     """Most characters of the wild texts, longer pieces, and entries that no text can reach."""
-    characters = sorted(set("".join([*_POOLS.values(), *_WORDS])))
+    characters = sorted(set("".join([*_POOLS.values(), *_WORDS])) - set("\n\r"))
     decomposed = sorted(set(unicodedata.normalize("NFD", "".join(characters).lower())))
     known = [c for i, c in enumerate(sorted({*characters, *decomposed})) if i % 17]
     pieces = ["ab", "##cd", "##de", "abc", "aa", "##aaaa", "한국", "##국어", "un", "##aff", "é" * 50]
@@ -104,3 +117,21 @@ def wild_vocabulary():
     too_long = ["a" * 200, "한" * 60]
     vocabulary = [*known, *("##" + c for c in known), *SPECIAL_TOKENS, *pieces, *unreachable, *too_long]
     return list(dict.fromkeys(vocabulary))
+
+
+@pytest.fixture
+def electra_tf_vocab():
+    """Runs `electra-tf vocab` in this process, and returns the report that it wrote."""
+
+    def run(*arguments):
+        before = set(flags.FLAGS)
+        vocab.define_flags()
+        try:
+            flags.FLAGS(["vocab", *map(str, arguments)])
+            vocab.run(flags.FLAGS)
+            return json.loads((Path(flags.FLAGS.output) / vocab.REPORT_NAME).read_text())
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+
+    return run

@@ -134,6 +134,7 @@ def test_the_three_differ_as_they_are_known_to(spiece_folder):
     assert fast.encode("a(b").tokens[2:4] == ["(", "\u2581b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [s for name in TOKENIZATIONS for s in settings_of(name)], ids=str)
 def test_lines_of_a_corpus_have_the_ids_of_texts(settings, folder, texts):
     """Written special tokens among them, which stay text."""
@@ -189,6 +190,7 @@ def test_transformers_opens_a_saved_folder(spiece_folder, texts, tmp_path):
         assert theirs.mask_token_id == tokenizer.mask_id and theirs.pad_token_id == tokenizer.pad_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenization", ["transformers_slow", "google"])
 def test_auto_tokenizer_comes_near_to_the_others(tokenization, folder, texts, tmp_path):
     """Its library cannot take pieces apart, so numbers with a comma may have other ids; all else has the same, but for
@@ -254,6 +256,83 @@ def test_bad_input(spiece_folder, tmp_path):
         Tokenizer.from_pretrained(tmp_path / "json")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "x"},
+        {"model.vocab": [["<pad>", None]]},
+        {"model.vocab": [["<pad>", float("nan")]]},
+        {"model.vocab": [[{}, 0.0]]},
+        {"model.unk_id": None},
+        {"model.unk_id": 10**6},
+        {"normalizer": [1]},
+        {"normalizer.normalizers": 3},
+        {"normalizer.normalizers": ["x"]},
+        {"normalizer.normalizers": [{"type": []}]},
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAA"}},
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "=AAA"}},
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": 3}},
+        {"added_tokens": "x"},
+        {"added_tokens": [3]},
+        {"added_tokens": [{"content": {}}]},
+        {"post_processor": 3},
+    ],
+    ids=str,
+)
+def test_a_damaged_tokenizer_json_is_named(change, spiece_folder, tmp_path):
+    """Two of these charsmaps make the library panic, which is no `Exception` in Python."""
+    fast = SentencePieceTokenizer(content_of(spiece_folder), SentencePieceSettings("transformers_fast")).fast
+    fast = fast | {"model": dict(fast["model"]), "normalizer": dict(fast["normalizer"])}
+    for name, value in change.items():
+        *above, last = name.split(".")
+        (fast[above[0]] if above else fast)[last] = value
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fast))
+    (tmp_path / "spiece.model").write_bytes(content_of(spiece_folder))
+    with pytest.raises(InputError) as caught:
+        Tokenizer.from_pretrained(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_one_flipped_character_of_the_charsmap_is_an_error_or_does_no_harm(spiece_folder):
+    random_ = random.Random(3)
+    tokenizer = SentencePieceTokenizer(content_of(spiece_folder), SentencePieceSettings("transformers_fast"))
+    steps = tokenizer.fast["normalizer"]["normalizers"]
+    (charsmap,) = (step["precompiled_charsmap"] for step in steps if step["type"] == "Precompiled")
+    refused = 0
+    for place in random_.sample(range(len(charsmap)), 12):
+        flipped = charsmap[:place] + random_.choice("=!A") + charsmap[place + 1 :]
+        changed = [s | {"precompiled_charsmap": flipped} if s["type"] == "Precompiled" else s for s in steps]
+        fast = tokenizer.fast | {"normalizer": {"type": "Sequence", "normalizers": changed}}
+        try:
+            SentencePieceTokenizer(None, tokenizer.settings, fast=fast).encode("ａ é 中")
+        except InputError:
+            refused += 1
+    assert 0 < refused <= 12
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("tokenizer_config.json", {"tokenizer_class": "XLNetTokenizer"}, "the tokenizer is a XLNetTokenizer"),
+        ("config.json", {"tokenizer_class": "BertJapaneseTokenizer"}, "a BertJapaneseTokenizer"),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["own.Own", None]}}, "code of its own"),
+        ("tokenizer_config.json", {"mask_token": "<mask>"}, "mask_token is '<mask>'"),
+        ("tokenizer_config.json", {"do_lower_case": None}, "do_lower_case is null"),
+        ("tokenizer_config.json", {"keep_accents": "false"}, 'keep_accents is "false"'),
+        ("added_tokens.json", {"[LAW]": 3000}, r"added beside the vocabulary: \[LAW\]"),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"3000": {"content": "[LAW]"}}}, r"\[LAW\]"),
+        ("special_tokens_map.json", {"additional_special_tokens": ["[LAW]"]}, r"\[LAW\]"),
+    ],
+)
+def test_what_a_folder_says_beside_the_model_is_not_lost(name, content, error, spiece_folder, tmp_path):
+    (tmp_path / "spiece.model").write_bytes(content_of(spiece_folder))
+    Tokenizer.from_pretrained(tmp_path)
+    (tmp_path / name).write_text(json.dumps(content))
+    with pytest.raises(InputError, match=error):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.slow
 def test_every_code_point(folder):
     """The slow engine, each code point in context, against transformers' class; offsets stay within the text."""
     settings = SentencePieceSettings()

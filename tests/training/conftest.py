@@ -1,3 +1,5 @@
+"""A tiny finished run of six steps, and the settings it had."""
+
 import hashlib
 import io
 from pathlib import Path
@@ -5,8 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from electra_tf.training.recipe import Model, Recipe
-from electra_tf.training.run import pretrain
+from electra_tf.optimizers.schedules import Schedule
+from electra_tf.pretraining.run import pretrain
+from electra_tf.pretraining.settings import Electra
+from electra_tf.training.recipe import Recipe
 
 SIZES = {
     "embedding_size": 8,
@@ -15,12 +19,10 @@ SIZES = {
     "intermediate_size": 32,
     "max_position_embeddings": 32,
 }
-MODEL = Model("electra_tiny", discriminator=SIZES, generator_depth=1.0)
+MODEL = Electra("electra_tiny", discriminator=SIZES, generator_depth=1.0)
 RECIPE = Recipe(
     steps=6,
     batch_size=8,
-    learning_rate=1e-3,
-    warmup_steps=0,
     compiler="eager",
     log_every=2,
     checkpoint_every=1,
@@ -29,10 +31,11 @@ RECIPE = Recipe(
     keep=2,
     milestone_every=2,
 )
+SCHEDULE = Schedule(peak=1e-3, warmup_steps=0)
 
 
 class Run(NamedTuple):
-    """A finished run of `MODEL` by `RECIPE`: its folder, what it said, and what `pretrain` returned."""
+    """A finished run of `MODEL` by `RECIPE` and `SCHEDULE`: its folder, what it said, and what `pretrain` returned."""
 
     model_dir: Path
     said: str
@@ -50,10 +53,16 @@ def tiny_recipe():
 
 
 @pytest.fixture(scope="session")
+def tiny_schedule():
+    return SCHEDULE
+
+
+@pytest.fixture(scope="session")
 def tiny_run(quick_data, tmp_path_factory):
     """Not to be changed: copy it."""
     model_dir, stream = tmp_path_factory.mktemp("tiny") / "run", io.StringIO()
-    result = pretrain(quick_data, model_dir, MODEL, RECIPE, operative_config="# settings\n", stream=stream)
+    settings = {"schedule": SCHEDULE, "operative_config": "# settings\n"}
+    result = pretrain(quick_data, model_dir, MODEL, RECIPE, **settings, stream=stream)
     return Run(model_dir, stream.getvalue(), result)
 
 

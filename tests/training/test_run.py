@@ -1,20 +1,37 @@
 """A run from its first step to its last, in this process: what it leaves, what it says, what it refuses."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from electra_tf.conversion.run_directory import list_checkpoints, read_metrics
+from electra_tf.checkpoints.facts import of_run
+from electra_tf.checkpoints.run_directory import list_checkpoints, read_checkpoint, read_metrics, read_run, write_state
 from electra_tf.data.builder import build_data
-from electra_tf.errors import CheckpointError, ConfigError, DataError, TrainingError
-from electra_tf.training.run import pretrain
+from electra_tf.data.records import frame, read_records
+from electra_tf.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
+from electra_tf.locks import locked_folder
+from electra_tf.optimizers.adamw import AdamW
+from electra_tf.optimizers.schedules import Schedule
+from electra_tf.pretraining import run
+from electra_tf.pretraining.masking import Masking
+from electra_tf.pretraining.settings import Electra
+from electra_tf.training.recipe import Recipe
+
+
+def pretrain(*arguments, schedule=None, **keywords):
+    """With the schedule of the finished run, unless another is given."""
+    return run.pretrain(*arguments, schedule=schedule or Schedule(peak=1e-3, warmup_steps=0), **keywords)
 
 
 @pytest.fixture
@@ -33,8 +50,8 @@ def test_a_run_leaves_all_that_tells_what_it_was(tiny_run):
     names = {path.name for path in tiny_run.model_dir.iterdir()}
     assert names == {"run.json", "operative_config.gin", "tokenizer", "events", "metrics.jsonl", "checkpoints"}
     run = json.loads((tiny_run.model_dir / "run.json").read_text())
-    assert run["recipe"]["steps"] == 6
-    assert run["model"]["discriminator"]["hidden_size"] == 16
+    assert run["settings"]["Recipe"]["steps"] == 6
+    assert run["towers"]["discriminator"]["hidden_size"] == 16
     assert (tiny_run.model_dir / "operative_config.gin").read_text() == "# settings\n"
 
 
@@ -84,24 +101,42 @@ def test_a_finished_run_started_again_changes_nothing(copied, quick_data, tiny_m
 
 @pytest.mark.parametrize(
     "name, changed",
-    [("learning_rate", {"learning_rate": 2e-3}), ("seed", {"seed": 5}), ("batch_size", {"batch_size": 4}),
-     ("compiler", {"compiler": "graph"}), ("steps", {"steps": 5}), ("steps", {"steps": 8})],
+    [("seed", {"seed": 5}), ("batch_size", {"batch_size": 4}), ("compiler", {"compiler": "graph"}),
+     ("steps", {"steps": 5}), ("steps", {"steps": 8})],
     ids=str,
 )  # fmt: skip
 def test_resuming_with_another_recipe_is_refused_by_name(
     copied, quick_data, tiny_model, tiny_recipe, hashes, name, changed
 ):
     before = hashes(copied)
-    with pytest.raises(TrainingError, match=f"{name}: ") as error:
+    with pytest.raises(TrainingError, match=rf"Recipe\.{name}: ") as error:
         pretrain(quick_data, copied, tiny_model, dataclasses.replace(tiny_recipe, **changed))
     assert str(getattr(tiny_recipe, name)) in str(error.value)
     assert hashes(copied) == before
 
 
+@pytest.mark.parametrize(
+    "words, changed",
+    [
+        (r"Masking\.mask_prob: 0\.15, now 0\.25", {"masking": Masking(mask_prob=0.25)}),
+        (r"Schedule\.peak: 0\.001, now 0\.002", {"schedule": Schedule(peak=2e-3, warmup_steps=0)}),
+        (r"AdamW\.beta_2: 0\.999, now 0\.98", {"optimizer": AdamW(beta_2=0.98)}),
+    ],
+    ids=["masking", "schedule", "optimizer"],
+)
+def test_resuming_with_other_settings_is_refused_by_name(
+    copied, quick_data, tiny_model, tiny_recipe, hashes, words, changed
+):
+    before = hashes(copied)
+    with pytest.raises(TrainingError, match=words):
+        pretrain(quick_data, copied, tiny_model, tiny_recipe, **changed)
+    assert hashes(copied) == before
+
+
 def test_resuming_with_another_model_is_refused_by_name(copied, quick_data, tiny_model, tiny_recipe, hashes):
     before = hashes(copied)
-    with pytest.raises(TrainingError, match=r"mask_prob: 0\.15, now 0\.25"):
-        pretrain(quick_data, copied, dataclasses.replace(tiny_model, mask_prob=0.25), tiny_recipe)
+    with pytest.raises(TrainingError, match=r"generator\.num_hidden_layers: 1, now 2"):
+        pretrain(quick_data, copied, dataclasses.replace(tiny_model, generator_depth=2.0), tiny_recipe)
     assert hashes(copied) == before
 
 
@@ -138,17 +173,177 @@ def test_a_damaged_description_is_refused(copied, quick_data, tiny_model, tiny_r
         pretrain(quick_data, copied, tiny_model, tiny_recipe)
 
 
+def test_a_second_process_in_a_run_directory_is_refused_and_changes_nothing(
+    copied, quick_data, tiny_model, tiny_recipe, hashes
+):
+    with locked_folder(copied):
+        before = hashes(copied)
+        with pytest.raises(OutputError, match="another process trains here") as error:
+            pretrain(quick_data, copied, tiny_model, tiny_recipe, stream=io.StringIO())
+        assert error.value.where == copied
+        assert hashes(copied) == before
+
+
+def test_a_file_system_without_locks_is_trained_on_and_that_is_said(
+    copied, quick_data, tiny_model, tiny_recipe, monkeypatch
+):
+    monkeypatch.setattr("electra_tf.locks.lock", lambda handle: None)
+    said, result = said_by(quick_data, copied, tiny_model, tiny_recipe)
+    assert result["finished"]
+    assert f"warning: {copied} cannot be locked" in said
+
+
+@pytest.mark.parametrize(
+    "name, before, after",
+    [
+        ("run.json", '"steps": 6', '"steps": 8'),
+        ("run.json", '"num_attention_heads": 1', '"num_attention_heads": 2'),
+        ("tokenizer/vocab.txt", "\nthe\n", "\nhet\n"),
+    ],
+    ids=["a setting", "the model", "the vocabulary"],
+)
+def test_one_changed_byte_of_what_gives_weights_a_meaning_is_refused_by_all_who_read_it(
+    copied, quick_data, tiny_model, tiny_recipe, name, before, after
+):
+    path = copied / name
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    for reader in (read_run, of_run, lambda run: pretrain(quick_data, run, tiny_model, tiny_recipe)):
+        with pytest.raises(CheckpointError, match="was changed") as error:
+            reader(copied)
+        assert error.value.where in (path, path.parent)
+
+
+def test_a_shard_with_the_same_records_in_another_order_is_refused(
+    copied, quick_data, tiny_model, tiny_recipe, tmp_path
+):
+    data = shutil.copytree(quick_data, tmp_path / "data")
+    shard = next(data.glob("train-*"))
+    shard.write_bytes(b"".join(map(frame, list(read_records(shard))[::-1])))
+    with pytest.raises(DataError, match="a shard holds other examples") as error:
+        pretrain(data, copied, tiny_model, tiny_recipe, stream=io.StringIO())
+    assert error.value.where == shard
+
+
+def test_a_damaged_log_is_no_reason_to_stop(copied, quick_data, tiny_model, tiny_recipe):
+    path = copied / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    beyond = lines[1].replace('"step": 3', '"step": 93')
+    path.write_text("\ufeff" + lines[0] + beyond + "\n\0\0\0\n" + "[]\n" + "".join(lines[2:]) + '{"step": 6, "ki')
+    said, result = said_by(quick_data, copied, tiny_model, tiny_recipe)
+    assert result["finished"]
+    assert f"{path} is damaged; lines left out: 2, 4, 5, 9" in said
+    assert path.read_text() == lines[0] + "".join(lines[2:])
+
+
+class Signalling(io.StringIO):
+    """A stream that gets this process a signal when it is told of a step."""
+
+    def __init__(self, number, step):
+        super().__init__()
+        self.number, self.step = number, step
+
+    def write(self, text):
+        if text.startswith(f"step {self.step}/"):
+            signal.raise_signal(self.number)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_run_that_was_asked_to_stop_saves_and_keeps_what_it_would_have_kept(
+    quick_data, tiny_model, tiny_recipe, tmp_path, number
+):
+    settings = {"steps": 12, "log_every": 2, "checkpoint_every": 3, "eval_examples": 0, "keep": 2, "milestone_every": 0}
+    recipe = dataclasses.replace(tiny_recipe, **settings)
+    handlers = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+    stream = Signalling(number, 10)
+    if number == signal.SIGINT:
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(quick_data, tmp_path / "run", tiny_model, recipe, stream=stream)
+    else:
+        assert not pretrain(quick_data, tmp_path / "run", tiny_model, recipe, stream=stream)["finished"]
+    assert "stopped by a signal at step 10; its state is saved" in stream.getvalue()
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [6, 9, 10]
+    assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == handlers
+    said, result = said_by(quick_data, tmp_path / "run", tiny_model, recipe)
+    assert result["finished"] and "resuming at step 10" in said
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [9, 12]
+
+
+def test_an_old_checkpoint_that_is_a_link_is_no_reason_to_stop(copied, quick_data, tiny_model, tiny_recipe, tmp_path):
+    old = copied / "checkpoints" / "step-00000005"
+    moved = old.rename(tmp_path / "moved")
+    old.symlink_to(moved)
+    recipe = dataclasses.replace(tiny_recipe, steps=7, keep=1, milestone_every=0)
+    assert pretrain(quick_data, copied, tiny_model, recipe, extend=True, stream=io.StringIO())["finished"]
+    assert [path.name for path in (copied / "checkpoints").iterdir()] == ["step-00000007"]
+    assert read_checkpoint(moved)[0]["step"] == 5
+
+
+def test_a_later_checkpoint_that_is_damaged_takes_no_place_of_those_that_are_kept(
+    copied, quick_data, tiny_model, tiny_recipe
+):
+    """Else the only intact ones would go, and the next start would find nothing."""
+    damaged = copied / "checkpoints" / "step-00000009"
+    shutil.copytree(copied / "checkpoints" / "step-00000006", damaged)
+    (damaged / "state.safetensors").write_bytes(b"")
+    recipe = dataclasses.replace(tiny_recipe, steps=8, keep=1, milestone_every=0)
+    said, result = said_by(quick_data, copied, tiny_model, recipe, extend=True)
+    assert "damaged checkpoint, the one before is used" in said and result["step"] == 8
+    assert [step for step, _ in list_checkpoints(copied)] == [8, 9]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"step": 6}, {"step": 6, "files": {}}, {"step": 6, "files": {"state.safetensors": {"bytes": "3"}}}],
+    ids=["nothing", "no files", "no state", "no checksum"],
+)
+def test_an_index_that_says_nothing_is_a_damaged_checkpoint(copied, capsys, content):
+    body = json.dumps(content).encode()
+    newest = copied / "checkpoints" / "step-00000006"
+    (newest / "index.json").write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    assert read_run(copied).step == 5
+    assert of_run(copied)["checkpoints"][6].startswith("damaged: the index does not say")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_state_that_is_no_state_is_a_damaged_checkpoint_whatever_its_checksum(copied, capsys):
+    newest = copied / "checkpoints" / "step-00000006"
+    write_state(newest, 6, {"weights/a": np.zeros(3, "float32")}, {})
+    body = (newest / "index.json").read_text().split("\n", 1)[1]
+    right = json.loads(body)["files"]["state.safetensors"]["sha256"]
+    garbage = b"\xff" * (newest / "state.safetensors").stat().st_size
+    body = body.replace(right, hashlib.sha256(garbage).hexdigest()).encode()
+    (newest / "state.safetensors").write_bytes(garbage)
+    (newest / "index.json").write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    assert read_run(copied).step == 5
+    captured = capsys.readouterr()
+    assert "no safetensors file" in captured.err and captured.out == ""
+
+
+def test_a_flipped_byte_of_the_newest_state_is_told_by_inspect(copied):
+    path = copied / "checkpoints" / "step-00000006" / "state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    facts = of_run(copied)
+    assert facts["step"] == 5
+    assert facts["checkpoints"][5] == "intact"
+    assert facts["checkpoints"][6].startswith("damaged: the file does not match its checksum")
+
+
 def test_weights_that_are_not_finite_are_not_saved(quick_data, tiny_model, tiny_recipe, tmp_path):
     """The loss of the first step is finite; the weights it leaves are not."""
-    recipe = dataclasses.replace(tiny_recipe, learning_rate=1e39, steps=1)
+    recipe, schedule = dataclasses.replace(tiny_recipe, steps=1), Schedule(peak=1e39, warmup_steps=0)
     with pytest.raises(TrainingError, match="weights/"):
-        pretrain(quick_data, tmp_path / "new", tiny_model, recipe, stream=io.StringIO())
+        pretrain(quick_data, tmp_path / "new", tiny_model, recipe, schedule=schedule, stream=io.StringIO())
     assert list_checkpoints(tmp_path / "new") == []
 
 
 def test_examples_longer_than_the_models_positions_are_refused(quick_data, tiny_model, tiny_recipe, tmp_path):
     short = dataclasses.replace(tiny_model, discriminator={**tiny_model.discriminator, "max_position_embeddings": 31})
-    with pytest.raises(ConfigError, match="32 tokens long, the model has 31 positions"):
+    with pytest.raises(ConfigError, match="32 tokens long, the discriminator has 31 positions"):
         pretrain(quick_data, tmp_path / "new", short, tiny_recipe)
     assert not (tmp_path / "new").exists()
 
@@ -165,6 +360,7 @@ def test_a_large_generator_is_warned_of(quick_data, tiny_model, tiny_recipe, tmp
     assert "warning: the generator is as large as the discriminator" in said
 
 
+@pytest.mark.slow
 def test_training_under_another_backend_is_a_clear_error(quick_data, tmp_path):
     pytest.importorskip("jax")
     code = f"import electra_tf; electra_tf.pretrain({str(quick_data)!r}, {str(tmp_path / 'new')!r})"
@@ -173,3 +369,40 @@ def test_training_under_another_backend_is_a_clear_error(quick_data, tmp_path):
     )
     assert "ConfigError: Keras runs on jax" in done.stderr
     assert "KERAS_BACKEND=tensorflow" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_of_format_1_goes_on_and_ends_where_it_would_have(tmp_path):
+    """Begun by version 0.1: its state at step 6 of 12, and what it had at step 12."""
+    here = Path(__file__).parent / "run_format_1"
+    model_dir = shutil.copytree(here / "run", tmp_path / "run")
+    shutil.rmtree(model_dir / "checkpoints" / "step-00000012")
+    sizes = {"embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    settings = Electra(
+        "electra_small",
+        discriminator={**sizes, "intermediate_size": 16, "max_position_embeddings": 16},
+        generator_width=1.0,
+    )
+    recipe = Recipe(
+        steps=12, batch_size=4, compiler="graph", log_every=5, checkpoint_every=6, eval_every=6, eval_examples=8,
+        keep=9, seed=3,
+    )  # fmt: skip
+    schedule = Schedule(peak=2e-3, warmup_steps=2)
+    said, result = said_by(
+        here / "data", model_dir, settings, recipe, masking=Masking(mask_prob=0.25), schedule=schedule
+    )
+    assert "resuming at step 6" in said
+    assert result["finished"]
+    _, expected = read_checkpoint(here / "run" / "checkpoints" / "step-00000012")
+    _, found = read_checkpoint(model_dir / "checkpoints" / "step-00000012")
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():  # the same bits on the machine that it was begun on
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
+    lines, before = (read_metrics(folder / "metrics.jsonl") for folder in (model_dir, here / "run"))
+    assert [line.keys() for line in lines] == [line.keys() for line in before]
+    for line, other in zip(lines, before, strict=True):
+        assert {k: pytest.approx(v, rel=1e-4) for k, v in other.items() if k not in ("wall", "kind")} == {
+            k: v for k, v in line.items() if k not in ("wall", "kind")
+        }
+    with pytest.raises(TrainingError, match=r"Masking\.mask_prob: 0\.25, now 0\.15"):
+        pretrain(here / "data", model_dir, settings, recipe, schedule=schedule)

@@ -1,0 +1,138 @@
+"""TF-V1's checkpoints: an index and data of named variables, as `tf.train.Saver` writes and restores them."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from electra_tf.checkpoints.containers.safetensors import numpy_type
+from electra_tf.checkpoints.containers.tf1_index import read_index
+from electra_tf.errors import CheckpointError
+from electra_tf.files import masked_checksum, whole_folder
+
+PREFIX = "model.ckpt"
+_FILES = (f"{PREFIX}.index", f"{PREFIX}.data-00000-of-00001", "checkpoint")
+
+
+def find_prefix(path) -> Path:
+    """The prefix of the checkpoint at `path`: a prefix, an index file, or a folder with a checkpoint.
+
+    In a folder the file `checkpoint` names it, or it is the only one. Raises: `CheckpointError`.
+    """
+    path = Path(path)
+    if path.name.endswith(".index") and path.is_file():
+        return path.with_name(path.name.removesuffix(".index"))
+    if path.with_name(f"{path.name}.index").is_file():
+        return path
+    found = sorted(file.with_name(file.name.removesuffix(".index")) for file in path.glob("*.index"))
+    pointer = path / "checkpoint"
+    if pointer.is_file():
+        named = re.search(r'^model_checkpoint_path: "(.*)"$', pointer.read_text("utf-8", "replace"), re.MULTILINE)
+        found = [prefix for prefix in found if named and prefix.name == Path(named[1]).name] or found
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(prefix.name for prefix in found)
+    raise CheckpointError(
+        f"the folder holds several checkpoints: {names}" if found else "there is no TF-V1 checkpoint",
+        where=path,
+        expected="the prefix of one, such as model.ckpt-1000 of model.ckpt-1000.index",
+    )
+
+
+def read_shapes(path) -> dict[str, tuple[int, ...]]:
+    """The shape of every variable; numbers stay unread. Raises: `CheckpointError`."""
+    return {name: shape for name, (_, shape) in read_types(path).items()}
+
+
+def read_types(path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """(NumPy type's name, shape) of every variable; numbers stay unread. Raises: `CheckpointError`."""
+    entries = _index(find_prefix(path))[1]
+    if "_CHECKPOINTABLE_OBJECT_GRAPH" in entries:
+        raise CheckpointError(
+            "this is a checkpoint of TensorFlow 2 (tf.train.Checkpoint), whose names are places in a program's objects",
+            where=path,
+            expected="one of TF-V1 (tf.train.Saver), whose variables have the names of Google's code",
+            remedy="load it with the program that wrote it, and save the model there: by save_pretrained, or as .keras",
+        )
+    return {name: (entry.dtype, entry.shape) for name, entry in entries.items()}
+
+
+def read_variables(prefix, pattern=".*") -> dict[str, np.ndarray]:
+    """Variables whose names match; a damaged one is recognised by its checksum. Raises: `CheckpointError`."""
+    shards, entries = _index(prefix)
+    return {
+        name: _variable(prefix, shards, name, entries[name])
+        for name in sorted(filter(re.compile(pattern).fullmatch, entries))
+    }
+
+
+def write_variables(folder, tensors: Mapping[str, np.ndarray], beside: Mapping[str, str] | None = None) -> Path:
+    """Writes a checkpoint that appears whole or not at all; returns its prefix, `folder/model.ckpt`.
+
+    Args:
+        folder: may exist if it holds nothing but such files, which are replaced.
+        tensors: by their names. beside: texts of further files, by name.
+
+    Raises: `OutputError` when the folder cannot be written.
+    """
+    import tensorflow as tf
+
+    names, known = sorted(tensors), {*_FILES, *(beside or {})}
+    with whole_folder(folder, known.__contains__, sum(array.nbytes for array in tensors.values()) / 1e6) as aside:
+        try:
+            tf.raw_ops.SaveV2(
+                prefix=str(aside / PREFIX),
+                tensor_names=names,
+                shape_and_slices=[""] * len(names),
+                tensors=[tensors[name] for name in names],
+            )
+        except tf.errors.OpError as error:
+            reason = str(error).splitlines()[0].split("; ")[-1]  # after TensorFlow's own names and places
+            raise OSError(reason.removesuffix(" [Op:SaveV2]")) from error
+        pointer = f'model_checkpoint_path: "{PREFIX}"\nall_model_checkpoint_paths: "{PREFIX}"\n'
+        for name, text in {"checkpoint": pointer, **(beside or {})}.items():
+            (aside / name).write_text(text, "utf-8")
+    return Path(folder) / PREFIX
+
+
+def _index(prefix):
+    try:
+        return read_index(prefix.with_name(f"{prefix.name}.index"))
+    except (OSError, ValueError) as error:
+        raise _damaged("the index cannot be read", prefix, error) from error
+
+
+def _variable(prefix, shards, name, entry):
+    try:
+        if entry.is_parted or entry.dtype == "string":
+            return _by_tensorflow(prefix, name)
+        path = prefix.with_name(f"{prefix.name}.data-{entry.shard:05d}-of-{shards:05d}")
+        if entry.offset + entry.size > path.stat().st_size:
+            raise ValueError(f"{path.name} ends before it")
+        array = np.fromfile(path, np.uint8, entry.size, offset=entry.offset)
+        if masked_checksum(array.tobytes()) != entry.checksum:
+            raise ValueError("its checksum differs")
+        return array.view(numpy_type(entry.dtype)).reshape(entry.shape)
+    except (OSError, ValueError, IndexError, RuntimeError) as error:
+        raise _damaged(f"{name} cannot be read", prefix, error) from error
+
+
+def _by_tensorflow(prefix, name):
+    """What is stored in parts, or is no number."""
+    import tensorflow as tf
+
+    try:
+        return np.asarray(tf.train.load_checkpoint(str(prefix)).get_tensor(name))
+    except tf.errors.OpError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+
+
+def _damaged(found, prefix, error):
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return CheckpointError(
+        f"{found}: {reason}",
+        where=prefix,
+        expected=f"{prefix.name}.index and {prefix.name}.data-00000-of-00001, whole",
+        remedy="copy the checkpoint again from where it came from",
+    )

@@ -1,0 +1,156 @@
+"""The index of a TF-V1 checkpoint, read without TensorFlow: a LevelDB table of names and where their numbers lie.
+
+Formats: LevelDB's doc/table_format.md; tensorflow/core/protobuf/tensor_bundle.proto. Everything in it is checked before
+it is used: a forged index would end TensorFlow's process.
+"""
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import NamedTuple
+
+from electra_tf.files import masked_checksum
+
+_MAGIC = 0xDB4775248B80FB57
+_FOOTER = 48  # bytes
+_TRAILER = 5  # bytes behind a block: how it is packed, and its checksum
+# TensorFlow's numbers of types that are arrays of numbers, with their bytes; and strings, which have no size.
+TYPES = {1: ("float32", 4), 2: ("float64", 8), 3: ("int32", 4), 4: ("uint8", 1), 5: ("int16", 2), 6: ("int8", 1)}
+TYPES |= {7: ("string", None), 8: ("complex64", 8), 9: ("int64", 8), 10: ("bool", 1), 14: ("bfloat16", 2)}
+TYPES |= {17: ("uint16", 2), 18: ("complex128", 16), 19: ("float16", 2), 22: ("uint32", 4), 23: ("uint64", 8)}
+_MOST_AXES = 254
+
+
+class Entry(NamedTuple):
+    """A variable: its NumPy type's name, shape, and the bytes of it in the file of a shard, with their checksum.
+
+    `is_parted`: its parts are stored under names of their own.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    checksum: int
+    is_parted: bool
+
+
+def read_index(path: Path) -> tuple[int, dict[str, Entry]]:
+    """(number of files with data, entries by name). Raises: `ValueError` saying what is wrong, `OSError`."""
+    data, shards, entries = path.read_bytes(), 1, {}
+    if len(data) < _FOOTER or int.from_bytes(data[-8:], "little") != _MAGIC:
+        raise ValueError("it does not end as an index does")
+    _, at = _handle(data[-_FOOTER:], 0)
+    index, _ = _handle(data[-_FOOTER:], at)
+    for _, value in _rows(_block(data, *index)):
+        block, _ = _handle(value, 0)
+        for name, content in _rows(_block(data, *block)):
+            if not name:
+                shards = _shards(content)
+            elif name[0]:  # a part of a variable begins with 0
+                entries[name.decode("utf-8")] = _entry(name, content)
+    return shards, entries
+
+
+def _varint(data, at):
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise ValueError("a number in it does not end")
+        byte, at = data[at], at + 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value & (1 << 64) - 1, at
+        shift += 7
+
+
+def _handle(data, at):
+    """((offset, size) of a block, where reading goes on)."""
+    offset, at = _varint(data, at)
+    size, at = _varint(data, at)
+    return (offset, size), at
+
+
+def _block(data, offset, size):
+    end = offset + size
+    if end + _TRAILER > len(data):
+        raise ValueError("it ends before a block of it does")
+    if data[end]:
+        raise ValueError("a block of it is compressed")
+    if masked_checksum(data[offset : end + 1]) != int.from_bytes(data[end + 1 : end + _TRAILER], "little"):
+        raise ValueError("the checksum of a block of it differs")
+    return data[offset:end]
+
+
+def _rows(block) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values; a key says how much of it is that of the key before."""
+    restarts = int.from_bytes(block[-4:], "little")
+    end, at, key = len(block) - 4 * (restarts + 1), 0, b""
+    if end < 0:
+        raise ValueError("a block of it has no room for its own table")
+    while at < end:
+        shared, at = _varint(block, at)
+        own, at = _varint(block, at)
+        size, at = _varint(block, at)
+        if shared > len(key) or at + own + size > end:
+            raise ValueError("a row of it does not fit its block")
+        key = key[:shared] + block[at : at + own]
+        yield key, block[at + own : at + own + size]
+        at += own + size
+
+
+def _fields(message) -> Iterator[tuple[int, int | bytes]]:
+    """(number, value) of a protocol buffer's fields: whole numbers, or bytes."""
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        kind = tag & 7
+        if kind == 0:
+            value, at = _varint(message, at)
+        elif kind == 2:
+            size, at = _varint(message, at)
+            value, at = message[at : at + size], at + size
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+            value, at = int.from_bytes(message[at : at + size], "little"), at + size
+        else:
+            raise ValueError(f"a field of it has the type {kind}")
+        if at > len(message):
+            raise ValueError("a field of it does not end")
+        yield tag >> 3, value
+
+
+def _numbers(message, *wanted) -> list[int]:
+    """Whole numbers of some fields, 0 where they are left out."""
+    found = {number: value for number, value in _fields(message) if isinstance(value, int)}
+    return [found.get(number, 0) for number in wanted]
+
+
+def _shards(message):
+    shards, big_endian = _numbers(message, 1, 2)
+    if big_endian:
+        raise ValueError("its numbers are big-endian")
+    return shards or 1
+
+
+def _entry(name, message) -> Entry:
+    kind, shard, offset, size, checksum = _numbers(message, 1, 3, 4, 5, 6)
+    messages = [(number, value) for number, value in _fields(message) if isinstance(value, bytes)]
+    shape = next((_shape(value) for number, value in messages if number == 2), ())
+    parted, where = any(number == 7 for number, _ in messages), name.decode("utf-8", "replace")
+    if kind not in TYPES:
+        raise ValueError(f"{where} is of the unknown type {kind}")
+    dtype, width = TYPES[kind]
+    if width and not parted and prod(shape) * width != size:
+        raise ValueError(f"{where} is {dtype} {list(shape)} in {size:,} bytes")
+    return Entry(dtype, shape, shard, offset, size, checksum, parted)
+
+
+def _shape(message):
+    axes = [_numbers(value, 1)[0] for number, value in _fields(message) if number == 2 and isinstance(value, bytes)]
+    if _numbers(message, 3)[0]:
+        raise ValueError("a shape in it is unknown")
+    if len(axes) > _MOST_AXES or any(size >> 63 for size in axes):
+        raise ValueError(f"a shape in it has {len(axes)} axes, or one below 0")
+    return tuple(axes)

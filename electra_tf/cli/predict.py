@@ -1,0 +1,148 @@
+"""`electra-tf predict`: labels and probabilities of texts, by a fine-tuned model, or by several averaged."""
+
+import json
+import sys
+from itertools import chain, tee
+from pathlib import Path
+
+from absl import flags
+
+from electra_tf.errors import ConfigError, InputError
+
+DESCRIPTION = (
+    "Answers to texts with a fine-tuned model: those on the command line, those of a file, or the lines of standard "
+    "input (pairs with a tab between), in their order, as columns parted by tabs, or as lines of JSON."
+)
+EXAMPLE = """
+electra-tf predict --input runs/reviews 'Never again.' 'A joy.'
+electra-tf predict --input runs/reviews --file new.csv --text review --output predictions.tsv
+electra-tf predict --input runs/reviews/seed-1 --input runs/reviews/seed-2 --file new.csv --output predictions.jsonl
+"""
+POSITIONAL = True
+
+
+def define_flags() -> None:
+    flags.DEFINE_multi_string(
+        "input", None, "A run of `finetune`, or a fine-tuned checkpoint of any format; several are averaged."
+    )
+    flags.DEFINE_string("vocab", None, "Its tokenizer, where none is beside it.")
+    flags.DEFINE_string("task", None, "One of the tasks, where several were learned at once.")
+    flags.DEFINE_string("file", None, "Texts: .csv, .tsv or .jsonl.")
+    flags.DEFINE_list("text", None, "The column of the texts, or two columns for pairs; by default as it was trained.")
+    flags.DEFINE_string("output", None, "Where the answers go, whole or not at all; by default standard output.")
+    flags.DEFINE_boolean("all", False, "The probabilities of all labels.")
+    flags.DEFINE_boolean("json", False, "Lines of JSON, as also where --output ends in .jsonl.")
+    flags.mark_flag_as_required("input")
+
+
+def run(values, positional) -> int:
+    from tqdm import tqdm
+
+    from electra_tf.files import whole_file
+    from electra_tf.finetuning.averaging import open_predictor
+
+    if positional and values.file:
+        raise ConfigError("texts on the command line, and --file", expected="one of them")
+    predictor = open_predictor(values.input, values.vocab, values.task)
+    if values.file:
+        records = predictor.read(values.file, values.text, labelled=False).records
+    else:
+        kind, in_pairs = predictor.task.kind, predictor.in_pairs
+        records = (_given(one, kind, in_pairs) for one in positional or (line.rstrip("\r\n") for line in sys.stdin))
+    count, records = len(records) if values.file else None, iter(records)
+    if (one := next(records, None)) is None:
+        raise InputError("there is nothing to answer to", expected="texts, --file, or lines of standard input")
+    asked, shown = tee(chain([one], records))
+    lines = _LINES.get(predictor.task.kind, _of_labels)
+    if values.json or Path(values.output or "").suffix == ".jsonl":
+        lines = _of_json
+    answered = lines(predictor, zip(shown, predictor(asked), strict=True), values.all)
+    if not values.output:
+        for line in answered:
+            print(line)
+        return 0
+    with whole_file(values.output, 1) as aside, aside.open("w", encoding="utf-8") as file:
+        # A bar, on a terminal alone.
+        for line in tqdm(answered, total=count, unit=" lines", disable=None, file=sys.stderr, dynamic_ncols=True):
+            file.write(f"{line}\n")
+    return 0
+
+
+def _given(line, kind, in_pairs):
+    """What is asked by a text on the command line, or a line."""
+    from electra_tf.finetuning.question_files import Question
+
+    if kind == "choice":
+        raise ConfigError("a text on the command line", expected="--file: contexts, questions and choices")
+    if not in_pairs:
+        return line
+    if line.count("\t") != 1:
+        raise InputError("the model answers to pairs", where=line[:60], expected="two texts with a tab between them")
+    first, second = line.split("\t")
+    return Question("", first, second, (), line[:60]) if kind == "span" else (first, second)
+
+
+def _of_labels(predictor, answered, every):
+    """A line a record: label, probability, and those of all labels."""
+    numbers = predictor.task.kind == "regression"
+    names = map(_cell, predictor.labels) if every else ()
+    yield "\t".join(["label", *([] if numbers else ["probability"]), *names])
+    for _, answer in answered:
+        cells = [_cell(answer.label), *([] if numbers else [_share(answer.probability)])]
+        yield "\t".join([*cells, *(_share(share) for share in answer.all.values() if every)])
+
+
+def _of_words(predictor, answered, every):
+    """A line a word: word, label, probability; a blank line behind each sentence."""
+    names = map(_cell, predictor.labels) if every else ()
+    yield "\t".join(["word", "label", "probability", *names])
+    for record, answers in answered:
+        for word, answer in zip(_words(record), answers, strict=True):
+            more = [_share(one) for one in answer.all.values()] if every else []
+            yield "\t".join([_cell(word), answer.label, _share(answer.probability), *more])
+        yield ""
+
+
+def _of_answers(predictor, answered, every):
+    """A line a question: its id, the answer (empty where there is none) and its probability; or every likely one."""
+    yield "\t".join(["id", "label", "probability"])
+    for record, answer in answered:
+        pairs = answer.all.items() if every else [(answer.label, answer.probability)]
+        for text, share in pairs:
+            yield "\t".join([_cell(record.id), _cell(text), _share(share)])
+
+
+_LINES = {"tagging": _of_words, "span": _of_answers}
+
+
+def _of_json(predictor, answered, every):
+    """A line a record: what the columns above hold, by their names; of a sentence the list of its words."""
+    kind = predictor.task.kind
+    for record, answer in answered:
+        if kind == "tagging":
+            words = zip(_words(record), answer, strict=True)
+            found = {"words": [{"word": word, **_fields(one, kind, every)} for word, one in words]}
+        else:
+            found = ({"id": record.id} if kind == "span" else {}) | _fields(answer, kind, every)
+        yield json.dumps(found, ensure_ascii=False)
+
+
+def _fields(answer, kind, every):
+    if kind == "regression":
+        return {"label": float(answer.label)}
+    share = None if answer.probability is None else round(answer.probability, 6)
+    shares = {"all": {name: round(one, 6) for name, one in answer.all.items()}} if every else {}
+    label = [name for name in answer.label.split("|") if name] if kind == "multilabel" else answer.label
+    return {"label": label, "probability": share, **shares}
+
+
+def _words(record):
+    return record.split() if isinstance(record, str) else record.words
+
+
+def _share(probability) -> str:
+    return "" if probability is None else f"{probability:.6f}"
+
+
+def _cell(text) -> str:
+    return " ".join(text.replace("\t", " ").splitlines())

@@ -1,0 +1,93 @@
+"""What is wrong with a text, where, and what mends it: judged by the bytes around, for a wrong remedy does harm."""
+
+import json
+
+from electra_tf.data.text_stream import mended
+from electra_tf.errors import InputError
+
+
+def not_utf8(path: str, data: bytes, at: int, place: str) -> InputError:
+    """For the first byte that is not UTF-8, at `at` in `data`."""
+    text = data.decode("utf-8", errors="replace")
+    bad, good = text.count("\ufffd"), sum(not c.isascii() and c != "\ufffd" for c in text)
+    if good > bad:
+        remedy = "the text around is UTF-8: give the file without such bytes, made by: " + mended(
+            path, "iconv -c -f utf-8 -t utf-8"
+        )
+    elif sum(byte > 127 for byte in data) < 0.2 * len(data):
+        remedy = "if the text is of Western Europe, give it converted, made by: " + mended(
+            path, "iconv -f cp1252 -t utf-8"
+        )
+    else:
+        command = mended(path, "iconv -f ENCODING -t utf-8")
+        remedy = f"give it converted from its encoding, such as gb18030, euc-kr, sjis or cp1251, made by: {command}"
+    return InputError(f"byte {data[at]:#04x} is not UTF-8", where=place, expected="text in UTF-8", remedy=remedy)
+
+
+def nul(path: str, data: bytes, place: str) -> InputError:
+    """For a NUL byte in `data`."""
+    if data.count(0) > 0.2 * len(data):
+        byte_order = "utf-16le" if data[1::2].count(0) > data[::2].count(0) else "utf-16be"
+        found, command = "NUL bytes, as in UTF-16", f"iconv -f {byte_order} -t utf-8"
+    else:
+        found, command = "a NUL byte", "tr -d '\\000'"
+    return InputError(
+        found, where=place, expected="text in UTF-8", remedy=f"give it mended, made by: {mended(path, command)}"
+    )
+
+
+def long_line(path: str, is_jsonl: bool, data: bytes, most: int, place: str) -> InputError:
+    """For a line of which `data` is the beginning, and all that is read."""
+    if is_jsonl:
+        expected, remedy = "one JSON object a line, a document each", "write one object for each document, a line each"
+    elif max(map(len, data.split(b" "))) < 10_000:
+        expected, remedy = (
+            "lines of sentences or paragraphs",
+            "give it broken at blanks, made by: " + mended(path, "fold -s -w 10000"),
+        )
+    else:  # `fold` would cut within characters
+        expected = "lines of sentences or paragraphs"
+        remedy = "give it broken after sentences, made by: " + mended(path, "sed 's/[.!?] \\|\u3002/&\\n/g'")
+    return InputError(f"a line of more than {most:,} bytes", where=place, expected=expected, remedy=remedy)
+
+
+def no_text(value, text_field: str, path: str, place: str) -> InputError:
+    """For a line of JSON without text."""
+    remedy = "name the field of the text with --text_field"
+    if not isinstance(value, dict):
+        found, remedy = f"no text in field {text_field!r}: it is no object", "write an object a line"
+    elif text_field not in value:
+        found = f"no text in field {text_field!r}; fields found: {', '.join(value) or 'none'}"
+    elif value[text_field] is None:
+        found = f"no text in field {text_field!r}: it is null"
+        remedy = "give the file without such lines, made by: " + mended(path, f"sed '/\"{text_field}\": *null/d'")
+    else:
+        found = f"no text in field {text_field!r}: it holds no string"
+        if others := [name for name, text in value.items() if isinstance(text, str)]:
+            remedy += f"; strings are in {', '.join(others)}"
+    return InputError(found, where=place, expected=f'an object such as {{"{text_field}": "..."}}', remedy=remedy)
+
+
+def escaped_nul(path: str, place: str) -> InputError:
+    command = mended(path, r"sed 's/\\u0000//g'")
+    return InputError(
+        r"a NUL character, \u0000",
+        where=place,
+        expected="text",
+        remedy=f"give the file without them, made by: {command}",
+    )
+
+
+def not_json(error: ValueError | RecursionError, place: str) -> InputError:
+    if isinstance(error, json.JSONDecodeError):
+        found = f"not JSON: {error}"
+    elif isinstance(error, RecursionError):
+        found = "JSON nested too deep"
+    else:
+        found = "a number of too many digits in JSON"
+    return InputError(
+        found,
+        where=place,
+        expected="one JSON object a line, as the file's name or its first line says",
+        remedy="mend the line, or leave it out; if the file is plain text, begin it with another line",
+    )

@@ -1,0 +1,147 @@
+"""A file of a corpus as a stream of its text's bytes: what it holds is told by how it begins, not by its name.
+
+Names tell too little: `.ndjson`, `.json` or `part-00000` hold JSON lines, `.GZ` is compressed, and all of it would
+be read as text. So what can be read is known by its contents, and what is known to be no text is refused.
+"""
+
+import bz2
+import gzip
+import json
+import lzma
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from electra_tf.errors import InputError
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_HEAD = 1 << 16  # bytes by which a file is judged
+# Suffix -> how the file begins, what opens it, the command that prints its text.
+_COMPRESSIONS = {
+    ".gz": (re.compile(rb"\x1f\x8b"), gzip.open, "gzip -dc"),
+    ".xz": (re.compile(rb"\xfd7zXZ\0"), lzma.open, "xz -dc"),
+    ".bz2": (re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P)"), bz2.open, "bzip2 -dc"),
+}
+# How a file begins that holds no text as it is, what it is, and what makes text of it.
+_OTHERS = (
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "{text} | zstd -dc > {new}"),
+    (b"PK\x03\x04", "a zip archive", "unzip {path}"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "7z x {path}"),
+    (b"\xff\xfe\0\0", "UTF-32", "{text} | iconv -f utf-32 -t utf-8 > {new}"),
+    (b"\0\0\xfe\xff", "UTF-32", "{text} | iconv -f utf-32 -t utf-8 > {new}"),
+    (b"\xff\xfe", "UTF-16", "{text} | iconv -f utf-16 -t utf-8 > {new}"),
+    (b"\xfe\xff", "UTF-16", "{text} | iconv -f utf-16 -t utf-8 > {new}"),
+    (b"%PDF-", "a PDF", "pdftotext {path} {new}"),
+    (b"PAR1", "Parquet", None),
+    (b"ARROW1", "Arrow", None),
+    (b"<?xml", "XML", None),
+    (b"<mediawiki", "XML", None),
+    (b"<!DOCTYPE html", "HTML", None),
+    (b"<!doctype html", "HTML", None),
+    (b"<html", "HTML", None),
+)
+_JSONL_NAMES = {".jsonl", ".ndjson", ".ldjson", ".jl", ".json"}
+_OBJECT = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*"\s*:')
+_SPREAD_JSON = re.compile(rb'\[\s*\{\s*"(?:[^"\\]|\\.)*"\s*:|[\[{]\s*\n\s*["{]')
+
+
+class TextStream:
+    """The bytes of a text, decompressed.
+
+    Attributes:
+        is_jsonl: it holds JSON lines.
+        file: the file as it lies on disk.
+    """
+
+    def __init__(self, file, stream, head: bytes, is_jsonl: bool):
+        self.file, self.is_jsonl = file, is_jsonl
+        self._stream, self._head = stream, head
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes; fewer at the end alone."""
+        ahead, self._head = self._head[:size], self._head[size:]
+        return ahead + self._stream.read(size - len(ahead))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TextStream]:
+    """Raises: `InputError` for what is known to be no text, with what makes text of it; `OSError` and others where the
+    file cannot be read."""
+    with open(path, "rb") as file:
+        compression = _compression(path, file.peek(10))
+        with compression[1](file) if compression else file as stream:
+            head = stream.read(_HEAD)
+            _refuse_other_kinds(path, head)
+            yield TextStream(file, stream, head, _is_jsonl(path, head))
+
+
+def mended(path: str | Path, command: str) -> str:
+    """The command line that mends a file, from what prints its text to a new file: a remedy that can be typed.
+
+    Args:
+        command: reads standard input; or holds `{path}`, `{text}` (what prints the text) and `{new}` itself.
+    """
+    path = Path(path)
+    with open(path, "rb") as file:
+        compression = _compression(path, file.peek(10))
+    plain = path.with_suffix("") if path.suffix.lower() in (*_COMPRESSIONS, ".zst") else path
+    new = shlex.quote(str(plain.with_name(f"{plain.stem}.new{plain.suffix or '.txt'}")))
+    name = shlex.quote(str(path))
+    text = f"{compression[2] if compression else 'cat'} {name}"
+    if "{path}" in command or "{text}" in command:
+        return command.format(path=name, text=text, new=new)
+    return f"{text} | {command} > {new}"
+
+
+def _compression(path, start):
+    for begins, opener, command in _COMPRESSIONS.values():
+        if begins.match(start):
+            return begins, opener, command
+    return _COMPRESSIONS.get(path.suffix.lower()) if start else None
+
+
+def _refuse_other_kinds(path, head):
+    text = head.removeprefix(BYTE_ORDER_MARK)
+    found = [(kind, command) for begins, kind, command in _OTHERS if text.startswith(begins)]
+    if head[257:262] == b"ustar":
+        found = [("a tar archive", "tar -xf {path}")]
+    if found:
+        kind, command = found[0]
+        raise InputError(
+            f"the file is {kind}",
+            where=path,
+            expected="text in UTF-8, or JSON lines, plain or compressed by gzip, xz or bzip2",
+            remedy=f"give its text instead, made by: {mended(path, command)}"
+            if command
+            else "write the texts in it as JSON lines, one object a line",
+        )
+
+
+def _is_jsonl(path, head):
+    """Whether the first line that is not blank is a JSON object, or the name says so."""
+    text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if _SPREAD_JSON.match(text):
+        command = "import json, sys; [print(json.dumps(row)) for row in json.load(sys.stdin)]"
+        command = mended(path, f"python3 -c {shlex.quote(command)}")
+        raise InputError(
+            "the file is JSON, but not JSON lines",
+            where=path,
+            expected="one JSON object a line",
+            remedy=f"give a list of objects as lines, made by: {command}",
+        )
+    if not _JSONL_NAMES.isdisjoint(suffix.lower() for suffix in path.suffixes[-2:]):
+        return True
+    line, end, _ = text.partition(b"\n")
+    is_cut = not end and len(head) == _HEAD
+    return bool(_OBJECT.match(line)) and (is_cut or _is_object(line))
+
+
+def _is_object(line):
+    try:
+        return isinstance(json.loads(line), dict)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return False
+    except (ValueError, RecursionError):  # too large a number, too deep: told with its place where the line is read
+        return True

@@ -1,0 +1,1 @@
+"""Fine-tuning: a checkpoint and a file of labelled texts become a model with a score."""

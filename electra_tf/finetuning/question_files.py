@@ -1,0 +1,155 @@
+"""Files of questions whose answers stand in a text: SQuAD's JSON (and KorQuAD's), MRQA's, JSON lines, and tables."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from electra_tf.errors import InputError
+from electra_tf.finetuning.records import is_json, json_rows, read_file, read_text
+
+
+class Answer(NamedTuple):
+    """A text and its first character in the context."""
+
+    text: str
+    start: int
+
+
+class Question(NamedTuple):
+    """A question on a context; no answers where it has none, or where they are not asked for.
+
+    `impossible`: it is learned as one without an answer, though the file may list some, which are scored (SQuAD 2.0).
+    """
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[Answer, ...]
+    where: str
+    impossible: bool = False
+
+    @property
+    def texts(self):
+        """What tells it from others."""
+        return (self.question, self.context)
+
+    @property
+    def answer(self):
+        """What is learned of it."""
+        return () if self.impossible else self.answers[:1]
+
+    @property
+    def labels(self):
+        """What is counted of it."""
+        return ("answer" if self.answer else "no answer",)
+
+
+class QuestionFile(NamedTuple):
+    """The questions of a file, and in words how it was read."""
+
+    records: list[Question]
+    read_as: str
+
+
+def read_questions(path, text=("question", "context"), label: str | None = "answer", labelled=True) -> QuestionFile:
+    """Reads questions.
+
+    Args:
+        path: SQuAD's or KorQuAD's .json; .jsonl of MRQA or of rows; .csv or .tsv; .gz or .xz may stand behind it.
+        text: of rows, the columns of the question and of the context. label: that of the answer, empty where there is
+            none; it is looked for in the context, from the character in `<label>_start` on where there is such a
+            column. labelled: whether answers are read.
+
+    Raises: `InputError` for what cannot be read, and for an answer that is not in its context.
+    """
+    path = Path(path)
+    content, suffix = read_text(path)
+    if is_json(suffix):
+        whole = _whole_json(content) if suffix == ".json" else None
+        if whole is not None:
+            return QuestionFile(_checked(_squad(whole, path, labelled), path), "SQuAD's JSON")
+        rows = json_rows(content, path)
+        if any("qas" in row for _, row in rows):
+            return QuestionFile(_checked(_mrqa(rows, path, labelled), path), "MRQA's JSON lines")
+        return QuestionFile(_checked(_rows(rows, path, text, label, labelled), path), "JSON lines")
+    file = read_file(path, text, label if labelled else None)
+    rows = [(record.where.rpartition(", ")[2], row) for record, row in zip(file.records, file.rows, strict=True)]
+    return QuestionFile(_checked(_rows(rows, path, text, label, labelled), path), file.read_as)
+
+
+def _whole_json(content):
+    try:
+        whole = json.loads(content)
+    except ValueError:
+        return None
+    return whole if isinstance(whole, dict) and "data" in whole else None
+
+
+def _squad(whole, path, labelled):
+    if not isinstance(whole["data"], list):
+        raise TypeError(f"`data` is a {type(whole['data']).__name__}, not a list")
+    for article in whole["data"]:
+        for paragraph in article.get("paragraphs", ()):
+            for one in paragraph.get("qas", ()):
+                where = f"{path}, question {one.get('id')!r}"
+                given = (one.get("answers") or ()) if labelled else ()
+                answers = tuple(Answer(answer["text"], int(answer["answer_start"])) for answer in given)
+                lacks = bool(labelled and one.get("is_impossible"))
+                yield Question(str(one["id"]), one["question"], paragraph["context"], answers, where, lacks)
+
+
+def _mrqa(rows, path, labelled):
+    for where, row in rows:
+        for one in row.get("qas", ()):
+            found = [
+                Answer(row["context"][span[0] : span[1] + 1], span[0])
+                for answer in (one.get("detected_answers", ()) if labelled else ())
+                for span in answer["char_spans"]
+            ]
+            place = f"{path}, {where}, question {one.get('qid')!r}"
+            yield Question(str(one["qid"]), one["question"], row["context"], tuple(found), place)
+
+
+def _rows(rows, path, text, label, labelled):
+    for number, (where, row) in enumerate(rows):
+        for name in (*text, label) if labelled else text:
+            if name not in row:
+                raise InputError(
+                    f"there is no {name!r}",
+                    where=f"{path}, {where}",
+                    expected=f"one of {', '.join(map(repr, row))}",
+                    remedy="name the columns with --text question,context --label answer",
+                )
+        question, context = (str(row[name]) for name in text)
+        given = row.get(label) if labelled else None
+        start = row.get(f"{label}_start") if labelled else None
+        answers = ()
+        given = "" if given is None else str(given)
+        given = given.strip() if start in (None, "") else given
+        if given:
+            answers = (Answer(given, context.find(given) if start in (None, "") else int(start)),)
+        yield Question(str(row.get("id", number)), question, context, answers, f"{path}, {where}")
+
+
+def _checked(questions, path):
+    try:
+        questions = list(questions)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"a question is not as it should be: {type(error).__name__}: {error}",
+            where=path,
+            expected="a context, and questions with id, question and answers (text, answer_start)",
+        ) from error
+    if not questions:
+        raise InputError("the file has no questions", where=path, expected="SQuAD's JSON, MRQA's, or rows")
+    for one in questions:
+        for text, start in one.answers:
+            if start < 0 or one.context[start : start + len(text)] != text:
+                raise InputError(
+                    f"the answer {text[:60]!r} is not in the context"
+                    + (f" at character {start}" if start >= 0 and text in one.context else ""),
+                    where=one.where,
+                    expected="a part of the context, letter by letter, and where it begins",
+                    remedy="correct it, or leave the question out",
+                )
+    return questions

@@ -1,0 +1,419 @@
+"""Answers that stand in a text: where they begin and end, and whether there is one.
+
+Axes: B rows (windows of a text), T tokens, K of the likeliest starts.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from electra_tf.errors import ConfigError, InputError
+from electra_tf.finetuning.answer_scores import (
+    character_f1,
+    exact_match,
+    exact_match_korean,
+    no_answer_scores,
+    word_f1,
+)
+from electra_tf.finetuning.batching import Rows
+from electra_tf.finetuning.question_files import Question
+from electra_tf.finetuning.task import Split, probabilities
+from electra_tf.models.task_models import ConditionalQuestionAnswerer, QuestionAnswerer, SpanAnswerer
+from electra_tf.text.tokenizer import Encoding
+
+TRANSFORMERS = ("question_answering",)
+CONDITIONAL = ("conditional_answers",)
+JOINT = ("answer_start", "answer_end_by_start", "answerable_by_start")
+_ANSWERABLE_WEIGHT = 0.5  # of the loss of whether there is an answer, as in Google's code
+_KEPT = 20  # candidates for a question
+
+
+class Window(NamedTuple):
+    """Tokens `first` to `end` (not included) of a question's context, from position `at` of the row on.
+
+    `offsets` are the characters of each of them; `is_best`, whether no other window has more around it; `is_unknown`,
+    whether it is [UNK].
+    """
+
+    question: int
+    at: int
+    first: int
+    end: int
+    offsets: list[tuple[int, int]]
+    is_best: list[bool]
+    is_unknown: list[bool]
+
+
+class Beam(NamedTuple):
+    """Of a window: its K likeliest starts and their scores, for each the J likeliest ends [K, J] and their scores, and
+    how likely it says that there is no answer. `log_total` makes a score the logarithm of a probability.
+    """
+
+    starts: np.ndarray
+    start_scores: np.ndarray
+    ends: np.ndarray
+    end_scores: np.ndarray
+    no_answer: float
+    log_total: float = 0.0
+
+
+class Candidate(NamedTuple):
+    """A part of a context that may be the answer; characters `start` to `end`, not included.
+
+    `has_unknown`: whether one of its tokens is [UNK]. `probability`: among all that may be said of its window.
+    """
+
+    score: float
+    start: int
+    end: int
+    has_unknown: bool
+    start_score: float
+    end_score: float
+    probability: float
+
+
+class Found(NamedTuple):
+    """What is said of a question: the likeliest answers, best first and each text once; their shares among each other
+    (Google's probabilities); their probabilities (those of transformers' pipeline); and by how much no answer is
+    likelier than the best (or its logit, where the model tells it apart).
+    """
+
+    texts: list[str]
+    shares: list[float]
+    probabilities: list[float]
+    starts: list[int]
+    no_answer: float
+
+
+@dataclass(frozen=True)
+class SpanSplit(Split):
+    """`places` are the windows of the rows; `normalised`: a text as the vocabulary has its characters."""
+
+    normalised: Callable[[str], str] = str
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The first and the last token of an answer.
+
+    Attributes:
+        parts: the heads, see `heads`: transformers', Google's ALBERT's, or parts of Google's ELECTRA's.
+        beam: how many of the likeliest starts, and of the ends of each, are looked at.
+        may_lack: whether some questions have no answer. threshold: that of `Found.no_answer` above which none is given.
+        stride, question_length, answer_length: see `FineTuning`.
+        by_characters: F1 counts characters, as KorQuAD's.
+        answerable_windows, whole_words: see `settings.COMPAT`.
+    """
+
+    parts: tuple[str, ...] = TRANSFORMERS
+    beam: int = 20
+    may_lack: bool = False
+    threshold: float = 0.0
+    stride: int = 128
+    question_length: int | None = None
+    answer_length: int = 30
+    by_characters: bool = False
+    answerable_windows: bool = False
+    whole_words: bool = False
+    kind = "span"
+    tells_loss = False
+    in_windows = True
+    special = 3
+    calibrated = None
+    labels = ()
+
+    @classmethod
+    def of(cls, records: Sequence[Question], settings, config) -> "Spans":
+        """Of training records; `settings` is a `FineTuning`."""
+        may_lack = any(not record.answer for record in records)
+        if not any(record.answer for record in records):
+            raise InputError(
+                "no question has an answer",
+                where=records[0].where.rpartition(",")[0],
+                expected="answers in the contexts",
+                remedy="name their column with --label",
+            )
+        parts = TRANSFORMERS
+        if settings.head == "google":
+            parts = JOINT if config.model_type == "electra" else CONDITIONAL if may_lack else TRANSFORMERS
+        length, question_length = min(settings.tokens, config.max_position_embeddings), settings.question_length
+        if (question_length or 1) + 8 > length:
+            raise ConfigError(
+                f"question_length is {question_length}, and a row has {length} tokens",
+                where="FineTuning",
+                expected="room for the text beside the question",
+                remedy="set FineTuning.question_length lower or, where the model allows it, FineTuning.length higher",
+            )
+        return cls(
+            parts,
+            settings.beam,
+            may_lack,
+            stride=settings.stride,
+            question_length=question_length,
+            answer_length=settings.answer_length,
+            by_characters=settings.task == "korquad",
+            answerable_windows="answerable_windows" in settings.compat,
+            whole_words="whole_words" in settings.compat,
+        )
+
+    @classmethod
+    def of_model(cls, model, settings: dict, answers: dict) -> "Spans":
+        """Of a model, as its run has it."""
+        parts = tuple(head for head in model.heads if head != "pooler")
+        own = {name: settings.get(name) for name in ("beam", "stride", "question_length", "answer_length")}
+        own = {name: value for name, value in own.items() if value is not None}
+        own["whole_words"] = "whole_words" in settings.get("compat", ())
+        own |= {name: answers[name] for name in ("may_lack", "by_characters", "threshold") if name in answers}
+        return cls(parts, **own)
+
+    @property
+    def usual(self) -> str:
+        return "best_f1" if self.may_lack else "f1"
+
+    @property
+    def selecting(self) -> tuple[str, ...]:
+        return ("best_f1", "best_exact", "f1", "exact") if self.may_lack else ("f1", "exact")
+
+    def heads(self, config):
+        return ("pooler", *self.parts) if self.parts == CONDITIONAL else self.parts
+
+    def build(self, config, encoder=None, dtype="float32"):
+        options = {"encoder": encoder, "dtype": dtype}
+        if self.parts == TRANSFORMERS:
+            return QuestionAnswerer(config, **options)
+        if self.parts == CONDITIONAL:
+            model = ConditionalQuestionAnswerer(config, **options)
+        else:
+            model = SpanAnswerer(config, parts=self.parts, **options)
+        model.beam = self.beam
+        return model
+
+    def pieces(self, records, tokenizer):
+        both = tokenizer.encode_batch([record.texts for record in records], add_special_tokens=False)
+        return [encoding.ids for encoding in both]
+
+    def split(self, records, tokenizer, length, learned=True):
+        questions = tokenizer.encode_batch([record.question for record in records], add_special_tokens=False)
+        unique = list(dict.fromkeys(record.context for record in records))
+        contexts = dict(zip(unique, tokenizer.encode_batch(unique, add_special_tokens=False), strict=True))
+        windows, encodings, allowed, targets = [], [], [], []
+        question_length = self.question_length or max(1, min(64, length // 2 - 3))
+        for number, (record, question) in enumerate(zip(records, questions, strict=True)):
+            context, own = contexts[record.context], question.ids[:question_length]
+            at = len(own) + 2
+            spans = windows_of(len(context), length - at - 1, self.stride)
+            best = owners(spans, len(context))
+            answer = _tokens(context.offsets, record.answer[0]) if learned and record.answer else None
+            for place, (first, end) in enumerate(spans):
+                inside = context.ids[first:end]
+                ids = [tokenizer.cls_id, *own, tokenizer.sep_id, *inside, tokenizer.sep_id]
+                encodings.append(Encoding(ids, [0] * at + [1] * (len(ids) - at), [], []))
+                is_best = [owner == place for owner in best[first:end]]
+                unknown = [piece == tokenizer.unk_id for piece in inside]
+                windows.append(Window(number, at, first, end, context.offsets[first:end], is_best, unknown))
+                open_to = np.zeros(len(ids), np.int32)
+                # Google's ELECTRA lets answers end at the last [SEP], too.
+                open_to[[0, *range(at, at + len(inside) + (self.parts not in (TRANSFORMERS, CONDITIONAL)))]] = 1
+                allowed.append(open_to)
+                targets.append(self._target(answer, first, end, at))
+        arrays = {}
+        if learned:
+            start, end, lacks = zip(*targets, strict=True) if targets else ((), (), ())
+            arrays = {"start": np.array(start, np.int32), "end": np.array(end, np.int32)}
+            arrays |= {"impossible": np.array(lacks, np.float32), "weight": np.ones(len(windows), np.float32)}
+        rows = Rows(encodings, arrays, length, {"allowed": allowed})
+        return SpanSplit(records, rows, windows, tokenizer.normalized)
+
+    def _target(self, answer, first, end, at):
+        """(first token, last token, whether there is none) of a window."""
+        if answer is not None and first <= answer[0] and answer[1] < end:
+            return answer[0] - first + at, answer[1] - first + at, 0.0
+        return 0, 0, float(answer is None or not self.answerable_windows)
+
+    def outputs(self, model, hidden, batch, training, seed):
+        """Logits as `task_models.SpanAnswerer` gives them, the ends given the true start in training."""
+        if self.parts == TRANSFORMERS:
+            logits = model.score(hidden, training, seed)
+            return logits[..., 0], logits[..., 1], None, None
+        starts = batch["start"] if training else None
+        return model.score(hidden, training, seed, excluded=1 - batch["allowed"], start_positions=starts)
+
+    def loss(self, outputs, batch):
+        start, end, _, no_answer = outputs
+        loss = (_cross_entropy(start, batch["start"]) + _cross_entropy(end, batch["end"])) / 2
+        if no_answer is None:
+            return loss
+        known = tf.nn.sigmoid_cross_entropy_with_logits(batch["impossible"], no_answer)
+        return loss + _ANSWERABLE_WEIGHT * known
+
+    def hits(self, outputs, batch):
+        found = [tf.argmax(logits, -1, output_type=tf.int32) for logits in outputs[:2]]
+        return tf.cast((found[0] == batch["start"]) & (found[1] == batch["end"]), tf.float32)
+
+    def found(self, outputs, split: Split) -> list[Found]:
+        """Of every question, from the outputs of its windows."""
+        beams = [self.beam_of(output, window) for output, window in zip(outputs, split.places, strict=True)]
+        return self.found_of(beams, split)
+
+    def found_of(self, beams: Sequence[Beam], split: Split) -> list[Found]:
+        """The same, from what is likeliest in each window."""
+        candidates = [[] for _ in split.records]
+        nothing = [np.inf] * len(split.records)
+        for window, beam in zip(split.places, beams, strict=True):
+            candidates[window.question] += self.candidates(window, beam)
+            nothing[window.question] = min(nothing[window.question], beam.no_answer)
+        return [
+            self._best(record, here, none, split.normalised)
+            for record, here, none in zip(split.records, candidates, nothing, strict=True)
+        ]
+
+    def beam_of(self, output, window: Window) -> Beam:
+        """The likeliest starts and ends in a window's text, from what the model gives for the row."""
+        start, end, starts, no_answer = output
+        if no_answer is None:
+            no_answer = start[0] + end[0]
+        if starts is None:
+            tokens = window.at + len(window.offsets) + 1  # those of the question, too, as in the originals
+            start, end = start[:tokens], end[:tokens]
+            starts, ends = _largest(start, self.beam), _largest(end, self.beam)
+            count, allowed = (len(starts), 1), [0, *range(window.at, tokens - 1)]
+            total = float(sum(np.logaddexp.reduce(np.float64(scores[allowed])) for scores in (start, end)))
+            ends, end = np.tile(ends, count), np.tile(end[ends], count)
+            return Beam(starts, start[starts], ends, end, float(no_answer), total)
+        start, end = log_softmax(start), log_softmax(end)
+        ends = np.stack([_largest(given, self.beam) for given in end])
+        return Beam(starts, start[starts], ends, np.take_along_axis(end, ends, -1), float(no_answer))
+
+    def candidates(self, window: Window, beam: Beam) -> list[Candidate]:
+        """Answers within a window: from a token that no other window shows better, to one that is not before it."""
+        starts, ends, tokens = np.int64(beam.starts) - window.at, np.int64(beam.ends) - window.at, len(window.offsets)
+        inside = (starts >= 0) & (starts < tokens)
+        inside &= np.array(window.is_best)[np.clip(starts, 0, tokens - 1)]
+        longer = ends - starts[:, None]
+        fits = inside[:, None] & (longer >= 0) & (longer < self.answer_length) & (ends < tokens)
+        found = []
+        for rank, place in zip(*np.nonzero(fits), strict=True):
+            a, b = starts[rank], ends[rank, place]
+            scores = float(beam.start_scores[rank]), float(beam.end_scores[rank][place])
+            characters = window.offsets[a][0], window.offsets[b][1]
+            found.append(
+                Candidate(
+                    sum(scores),
+                    *characters,
+                    any(window.is_unknown[a : b + 1]),
+                    *scores,
+                    np.exp(sum(scores) - beam.log_total),
+                )
+            )
+        return found
+
+    def _best(self, record, candidates, nothing, normalised):
+        texts, scores, starts, likely = [], [], [], []
+        for one in sorted(candidates, key=lambda candidate: -candidate.score):
+            text = record.context[one.start : one.end].strip()
+            text = whole_words(record.context, one, normalised) if self.whole_words else text
+            if text and text not in texts:
+                texts.append(text)
+                scores.append(one.score)
+                starts.append(one.start)
+                likely.append(float(one.probability))
+            if len(texts) == _KEPT:
+                break
+        told_apart = {"answerable", "answerable_by_start", *CONDITIONAL} & {*self.parts}
+        if not texts:
+            nothing = nothing if told_apart else np.inf
+            return Found(["empty" if self.whole_words else ""], [1.0], [1.0], [0], float(nothing))
+        if not told_apart:
+            nothing -= scores[0]
+        return Found(texts, list(probabilities(np.array(scores))), likely, starts, float(nothing))
+
+    def score(self, outputs, split):
+        return self.scores_of(self.found(outputs, split), split.records)
+
+    def scores_of(self, found: Sequence[Found], records: Sequence[Question]) -> dict[str, float]:
+        """Exact matches and F1, in [0, 1]; where some have no answer, at the threshold and at the best ones."""
+        exact, f1 = (exact_match_korean, character_f1) if self.by_characters else (exact_match, word_f1)
+        if not self.may_lack:
+            pairs = [([a.text for a in r.answers], one.texts[0]) for one, r in zip(found, records, strict=True)]
+            return {
+                name: float(np.mean([max((how(gold, said) for gold in golds), default=0.0) for golds, said in pairs]))
+                for name, how in (("exact", exact), ("f1", f1))
+            }
+        return no_answer_scores(
+            [[answer.text for answer in record.answers] for record in records],
+            [one.texts[0] for one in found],
+            [one.no_answer for one in found],
+            self.threshold,
+        )
+
+    def answers(self):
+        return {"labels": [], "may_lack": self.may_lack, "by_characters": self.by_characters}
+
+    def commonest(self, split):
+        """Of no answer anywhere."""
+        nothing = [Found([""], [1.0], [1.0], [0], np.inf)] * len(split.records)
+        return self.scores_of(nothing, split.records)
+
+
+def windows_of(tokens: int, room: int, stride: int) -> list[tuple[int, int]]:
+    """(first, end) of the windows of so many tokens, `stride` apart."""
+    windows, first = [], 0
+    while first < tokens:
+        end = min(tokens, first + room)
+        windows.append((first, end))
+        if end == tokens:
+            break
+        first += min(end - first, stride)
+    return windows
+
+
+def owners(windows: Sequence[tuple[int, int]], tokens: int) -> list[int]:
+    """For each token the window with the most around it, longer windows before shorter ones, then the first."""
+    best, owner = np.full(tokens, -1.0), np.zeros(tokens, int)
+    for number, (first, end) in enumerate(windows):
+        place = np.arange(end - first)
+        score = np.minimum(place, place[::-1]) + 0.01 * (end - first)
+        better = np.flatnonzero(score > best[first:end])
+        best[first + better], owner[first + better] = score[better], number
+    return owner.tolist()
+
+
+def whole_words(context: str, answer: Candidate, normalised) -> str:
+    """As Google's ELECTRA (and KoELECTRA) cuts an answer out: one blank between its words; and all of the words where
+    their characters are not one to one with those of the vocabulary, or one of them is unknown.
+    """
+    words = [word.span() for word in re.finditer(r"[^ \t\r\n\u202f]+", context)]
+    inside = [(first, end) for first, end in words if end > answer.start and first < answer.end]
+    text = " ".join(context[first:end] for first, end in inside)
+    if answer.has_unknown or len("".join(normalised(text).split())) != len(text.replace(" ", "")):
+        return text
+    cut = [(max(first, answer.start), min(end, answer.end)) for first, end in inside]
+    return " ".join(context[first:end] for first, end in cut)
+
+
+def _tokens(offsets, answer):
+    """The first and the last token of an answer; None where no token is in it."""
+    first, end = answer.start, answer.start + len(answer.text)
+    inside = [token for token, (a, b) in enumerate(offsets) if b > first and a < end and b > a]
+    return (inside[0], inside[-1]) if inside else None
+
+
+def _largest(scores, count):
+    """Places of the largest, the first of equal ones first."""
+    return np.argsort(-scores, kind="stable")[:count]
+
+
+def log_softmax(x: np.ndarray) -> np.ndarray:
+    """Over the last axis, float64."""
+    x = np.float64(x) - np.max(x, -1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+def _cross_entropy(logits, place):
+    """Float32 [B]; 0, without a gradient, for a place that is no token, as Google's code has it."""
+    at = tf.one_hot(place, tf.shape(logits)[1])
+    return -tf.reduce_sum(at * tf.nn.log_softmax(logits), -1)

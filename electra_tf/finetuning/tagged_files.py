@@ -1,0 +1,190 @@
+"""Files of sentences whose words have tags: columns, a sentence a line, or JSON lines."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from electra_tf.errors import InputError
+from electra_tf.finetuning.records import is_json, json_rows, read_text
+from electra_tf.finetuning.tags import Scheme, normalised, scheme_of
+
+_NO_SENTENCE = "-DOCSTART-"
+_COMMENT = "## "  # of KLUE's files
+_TAG = re.compile(r"O|[BIESLUM]-.+|.+-[BIESLUM]")
+
+
+class Sentence(NamedTuple):
+    """Words and their tags (none where they are not asked for), and where it stands.
+
+    `joined`: the words are the characters of a text, blanks among them (KLUE).
+    """
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    where: str
+    joined: bool = False
+
+    @property
+    def texts(self):
+        """What tells it from others."""
+        return self.words
+
+    @property
+    def answer(self):
+        """What is learned of it."""
+        return self.tags
+
+    @property
+    def labels(self):
+        """What is counted of it."""
+        return self.tags
+
+
+class TaggedFile(NamedTuple):
+    """The sentences of a file, how their tags were written (they are BIO or BIOES now), and how it was read."""
+
+    records: list[Sentence]
+    read_as: str
+    scheme: Scheme
+
+
+def read_tagged(
+    path, text: str | None = None, label: str | None = None, labelled: bool = True, scheme: Scheme | None = None
+) -> TaggedFile:
+    """Reads sentences of tagged words.
+
+    Three layouts are told apart: `word ... tag` in columns parted by tabs or blanks, a blank line behind each sentence
+    (CoNLL, WNUT; of several columns the first and the last); `word word<tab>tag tag` (Naver); and JSON lines of lists.
+    Where some words of columns are blanks, all are the characters of a text (KLUE).
+
+    Args:
+        path: .gz or .xz may stand behind its name.
+        text, label: of JSON lines, the fields (`tokens` and `tags` by default); of columns, their numbers from 0.
+        labelled: whether there are tags.
+        scheme: how its tags are written; None: as it seems.
+
+    Raises: `InputError` for a file that is not there, empty or not UTF-8, and for words and tags of unlike numbers.
+    """
+    path = Path(path)
+    content, suffix = read_text(path)
+    told = [line for line in content.split("\n") if not line.startswith(_COMMENT)]
+    has_tabs = any("\t" in line for line in told)
+    if is_json(suffix):
+        sentences, layout = _json(content, path, text or "tokens", label or "tags", labelled), "JSON lines"
+    elif any("\t" in line and " " in line.rpartition("\t")[2].strip() for line in told):
+        sentences, layout = _lines(content, path), "a sentence a line, its tags behind a tab"
+    elif not labelled and not has_tabs and not _is_columns(told):
+        sentences, layout = _plain(content, path), "a sentence a line"
+    else:
+        parted = "tabs" if has_tabs else "blanks"
+        sentences = _columns(content, path, parted, text, label, labelled)
+        layout = f"columns parted by {parted}, blank lines between sentences"
+        if any(word.isspace() for sentence in sentences for word in sentence.words):
+            sentences = [sentence._replace(joined=True) for sentence in sentences]
+            layout += "; a character a line"
+    if not sentences:
+        raise InputError(
+            "the file has no sentences",
+            where=path,
+            expected="a word and its tag on every line",
+            remedy="check how the file was made",
+        )
+    scheme = scheme or scheme_of(sentence.tags for sentence in sentences)
+    if labelled:
+        sentences = [sentence._replace(tags=tuple(normalised(sentence.tags, scheme))) for sentence in sentences]
+        layout = f"{layout}; tags: {scheme}"
+    return TaggedFile(sentences, layout, scheme)
+
+
+def _is_columns(lines) -> bool:
+    """Whether lines without a tab are words with their columns, and not sentences: as many on each line, and more than
+    one line between blank ones, or what looks like a tag at the end of all; or one on each.
+    """
+    cells = [line.split() for line in lines if line.strip() and not line.startswith(_NO_SENTENCE)]
+    if len({len(row) for row in cells}) != 1:
+        return False
+    groups = [group for group in "\n".join(line.strip() for line in lines).strip().split("\n\n") if group]
+    together = len(groups) > 1 and any("\n" in group for group in groups)
+    return len(cells[0]) == 1 or together or all(_TAG.fullmatch(row[-1]) for row in cells)
+
+
+def _columns(content, path, parted, text, label, labelled):
+    sentences, words, tags, first = [], [], [], 1
+    word_at, tag_at = _number(text, 0), _number(label, -1)
+    for number, line in enumerate([*content.split("\n"), ""], 1):
+        line = line.rstrip("\r")
+        if not line.strip() or line.startswith(_COMMENT):
+            if words:
+                sentences.append(Sentence(tuple(words), tuple(tags), f"{path}, line {first}"))
+            words, tags = [], []
+            continue
+        cells = line.split("\t") if parted == "tabs" else line.split()
+        if cells[0] == _NO_SENTENCE:
+            continue
+        first = first if words else number
+        wanted = [word_at, tag_at] if labelled else [word_at]
+        if (len(cells) < 2 and labelled) or any(at >= len(cells) or -at > len(cells) for at in wanted):
+            raise InputError(
+                f"the line has {len(cells)} column{'s' * (len(cells) > 1)}: {line[:60]!r}",
+                where=f"{path}, line {number}",
+                expected="a word and its tag, and a blank line behind each sentence",
+            )
+        words.append(cells[word_at].strip() or cells[word_at])
+        if labelled:
+            tags.append(cells[tag_at].strip())
+            if not tags[-1]:
+                raise InputError(
+                    "the tag is empty", where=f"{path}, line {number}", expected="O, or another tag", remedy="write O"
+                )
+    return sentences
+
+
+def _lines(content, path):
+    sentences = []
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        words, _, tags = line.rstrip("\r").rpartition("\t")
+        sentences.append(_sentence(words.split(), tags.split(), f"{path}, line {number}"))
+    return sentences
+
+
+def _plain(content, path):
+    lines = enumerate(content.split("\n"), 1)
+    return [Sentence(tuple(line.split()), (), f"{path}, line {number}") for number, line in lines if line.strip()]
+
+
+def _json(content, path, text, label, labelled):
+    sentences = []
+    for where, row in json_rows(content, path):
+        for name in (text, label) if labelled else (text,):
+            if not isinstance(row.get(name), list):
+                raise InputError(
+                    f"there is no list {name!r}",
+                    where=f"{path}, {where}",
+                    expected=f"lists of words and of tags; there are {', '.join(map(repr, row)) or 'no fields'}",
+                    remedy="name them with --text and --label",
+                )
+        tags = list(map(str, row[label])) if labelled else []
+        sentences.append(_sentence(list(map(str, row[text])), tags, f"{path}, {where}", labelled))
+    return sentences
+
+
+def _sentence(words, tags, where, labelled=True):
+    if labelled and len(words) != len(tags):
+        raise InputError(
+            f"there are {len(words)} words and {len(tags)} tags",
+            where=where,
+            expected="a tag for every word",
+            remedy="correct the line, or leave it out",
+        )
+    return Sentence(tuple(words), tuple(tags), where)
+
+
+def _number(column, usual):
+    try:
+        return usual if column is None else int(column)
+    except ValueError as error:
+        raise InputError(
+            f"the column is {column!r}", expected="its number, counted from 0, or -1 for the last"
+        ) from error

@@ -1,0 +1,163 @@
+"""The run directory but for its checkpoints: what a run says of itself, and whether a resumed one is the same."""
+
+import dataclasses
+import json
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from electra_tf.checkpoints.run_directory import (
+    FORMAT_VERSION,
+    RUN,
+    TOKENIZER,
+    list_checkpoints,
+    read_description,
+    tokenizer_checksums,
+)
+from electra_tf.errors import OutputError, TrainingError
+from electra_tf.files import replaced, tidy
+from electra_tf.locks import locked_folder
+from electra_tf.seals import sealed
+from electra_tf.training.recipe import FREE
+
+OPERATIVE = "operative_config.gin"
+_STEPS = "Recipe.steps"
+
+
+def begun_run(model_dir) -> dict | None:
+    """The description of the run that `model_dir` holds; None where there is no checkpoint to go on with."""
+    return read_description(model_dir) if list_checkpoints(model_dir) else None
+
+
+def describe_run(plan, objective) -> dict:
+    """What `run.json` holds of a run, as JSON values.
+
+    Args:
+        plan: a `Plan`. objective: what it builds.
+    """
+    settings = {type(one).__name__: asdict(one) for one in (plan.recipe, plan.schedule, plan.optimizer, *plan.settings)}
+    description = {
+        "format_version": FORMAT_VERSION,
+        "settings": settings,
+        "towers": {tower: config.to_dict() for tower, config in objective.towers.items()},
+        "heads": objective.heads,
+        "shared": objective.shared,
+        **({"answers": objective.answers, "select": plan.select} if objective.answers else {}),
+        "data": {"identity": plan.source.identity, **plan.source.facts},
+        "describe": objective.describe(),
+        "curves": objective.readings.curves,
+    }
+    return json.loads(json.dumps(description))
+
+
+def check_same_run(begun: dict, now: dict, plan, extend: bool, model_dir, say) -> None:
+    """Raises `TrainingError` naming every setting of the trajectory that differs; says which free ones do.
+
+    Args:
+        begun, now: descriptions as of `describe_run`. plan: the `Plan` that `now` describes.
+        extend: whether more steps are allowed although they change learning rates.
+    """
+    # A field that the begun run does not know, since it came later, is as it was without it: its default.
+    defaults = {
+        type(one).__name__: _defaults(type(one)) for one in (plan.recipe, plan.schedule, plan.optimizer, *plan.settings)
+    }
+    # A class that is there no more does nothing now; what chooses the classes is compared itself.
+    before = _flat({name: defaults[name] | fields for name, fields in begun["settings"].items() if name in defaults})
+    after = _flat(now["settings"])
+    changed = _differences(before, after) | _differences(_flat(begun["towers"]), _flat(now["towers"]))
+    data = [run["data"] for run in (begun, now)]
+    if data[0]["identity"] != data[1]["identity"]:
+        changed["data"] = tuple(f"{one.get('path')} (sha256 {one['identity'][:12]})" for one in data)
+    dev = [one.get("dev", now["data"].get("dev")) for one in data]  # of the rows that choose a checkpoint
+    if dev[0] != dev[1]:
+        changed["dev rows"] = tuple(f"sha256 {one[:12]}" for one in dev)
+    freely = {name: changed.pop(name) for name in sorted(changed.keys() & FREE)}
+    longer = changed.pop(_STEPS, None)
+    if longer and (longer[1] < longer[0] or not (extend or plan.schedule.extensible)):
+        changed[_STEPS] = longer
+    elif longer:
+        say(f"this run is extended from {longer[0]:,} to {longer[1]:,} steps")
+    if changed:
+        extend = "" if begun.get("select") else ", or, for more steps alone, add --extend"
+        raise TrainingError(
+            "the run was begun with other settings:\n    "
+            + "\n    ".join(f"{name}: {before!r}, now {after!r}" for name, (before, after) in sorted(changed.items())),
+            where=Path(model_dir) / RUN,
+            expected="the settings it was begun with; they define its trajectory",
+            remedy=f"resume with those, or start anew in another --model_dir{extend}",
+        )
+    for name, (before, after) in freely.items():
+        say(f"changed, which is free to: {name.removeprefix('Recipe.')} {before!r} -> {after!r}")
+
+
+def _defaults(cls):
+    fields = {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
+    return json.loads(json.dumps(fields))
+
+
+def _differences(before: dict, now: dict) -> dict[str, tuple]:
+    names = sorted({*before, *now})
+    return {name: (before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)}
+
+
+def _flat(settings, prefix=""):
+    flat = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+@contextmanager
+def writing(model_dir):
+    """Within it, an error of the disk becomes an `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the run directory cannot be written: {error.strerror}",
+            where=model_dir,
+            remedy="choose another --model_dir, or change its permissions",
+        ) from error
+
+
+@contextmanager
+def alone_in(model_dir: Path, say=print):
+    """Makes the run directory and holds its lock: two processes would remove each other's checkpoints.
+
+    Raises: `OutputError` where another process trains there, or where it cannot be made.
+    """
+    with ExitStack() as held:
+        with writing(model_dir):
+            mine = held.enter_context(locked_folder(model_dir))
+        if mine is False:
+            raise OutputError(
+                "another process trains here",
+                where=model_dir,
+                expected="one process for a run directory",
+                remedy="wait for it or stop it, and start the same command again; or choose another --model_dir",
+            )
+        if mine is None:
+            say(f"warning: {model_dir} cannot be locked on its file system: start no second process in it")
+        with writing(model_dir):
+            tidy(model_dir)
+        yield
+
+
+def write_description(model_dir: Path, description: dict, tokenizer, operative_config: str | None) -> None:
+    """Writes `run.json`, the tokenizer of a new run and the operative configuration. Raises: `OutputError`."""
+    with writing(model_dir):
+        folder = model_dir / TOKENIZER
+        if not folder.exists() or not list_checkpoints(model_dir):
+            # A run that ended before its first checkpoint may have left half of it, or another one.
+            with replaced(folder) as aside:
+                tokenizer.save(aside)
+        description = {**description, "tokenizer": tokenizer_checksums(model_dir)}
+        write_text(model_dir / RUN, json.dumps(sealed(description), indent=1))
+        if operative_config is not None:
+            write_text(model_dir / OPERATIVE, operative_config)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file aside and renames it into place."""
+    with replaced(path) as aside:
+        aside.write_text(text, encoding="utf-8")

@@ -1,0 +1,157 @@
+"""Tagging from a file to words with tags: windows, what is learned, answers, and transformers' pipeline."""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from in_process import run_command
+from telling_words import tagged
+
+from electra_tf.checkpoints.convert import convert
+from electra_tf.errors import InputError
+from electra_tf.finetuning.predict import Predictor
+from electra_tf.finetuning.run import finetune
+from electra_tf.finetuning.settings import FineTuning
+from electra_tf.finetuning.tagged_files import Sentence, read_tagged
+from electra_tf.finetuning.tagging import Tagging, units_of, windows_of
+from electra_tf.finetuning.tags import Scheme
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.training.recipe import Recipe
+
+RECIPE = Recipe(batch_size=16, log_every=10, compiler="graph")
+
+
+def write(path, sentences):
+    path.write_text("\n".join("".join(f"{w}\t{t}\n" for w, t in zip(*one, strict=True)) for one in sentences))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tuned(electra, tmp_path_factory):
+    """(folder of a run, its result, its log, the dev file)."""
+    folder, log = tmp_path_factory.mktemp("tagging"), io.StringIO()
+    train, dev = write(folder / "train.txt", tagged(400, 0)), write(folder / "dev.txt", tagged(60, 1, 90))
+    settings = FineTuning(task="tagging", train=str(train), dev=str(dev), length=32, epochs=6.0, least_updates=0)
+    settings = dataclasses.replace(settings, peak=5e-3, layer_decay=1.0)
+    result = finetune(settings, folder / "run", electra, recipe=RECIPE, stream=log)
+    return folder / "run", result, log.getvalue(), dev
+
+
+def test_it_learns_and_says_what_it_saw(tuned):
+    _, result, log, _ = tuned
+    assert result["metric"] == "f1" and result["best"] > 0.9 and result["commonest"] == 0
+    assert "tags: BIO, the part before the type" in log and "longer texts are seen in windows" in log
+    assert "dev: 60 rows" in log and "O " in log.split("labels:")[1].splitlines()[0]
+
+
+def test_every_word_of_a_long_sentence_is_scored_and_the_score_is_that_of_the_answers(tuned):
+    folder, result, _, dev = tuned
+    predictor, records = Predictor.open(folder), read_tagged(dev).records
+    assert max(len(record.words) for record in records) > 32
+    answers = list(predictor([" ".join(record.words) for record in records]))
+    said = [[answer.label for answer in of_words] for of_words in answers]
+    assert [len(one) for one in said] == [len(record.words) for record in records]
+    right = np.mean(
+        [a == b for one, record in zip(said, records, strict=True) for a, b in zip(one, record.tags, strict=True)]
+    )
+    assert right == pytest.approx(result["runs"][0]["dev"]["accuracy"])
+    assert predictor.score(records)["f1"] == result["runs"][0]["dev"]["f1"]
+
+
+def test_transformers_pipeline_gives_the_same_tags_and_probabilities(tuned, tmp_path):
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    convert(tuned[0] / "seed-0", tmp_path / "hf")
+    config = json.loads((tmp_path / "hf/config.json").read_text())
+    assert config["architectures"] == ["ElectraForTokenClassification"] and config["id2label"]["0"] == "O"
+    pipeline = transformers.pipeline("token-classification", str(tmp_path / "hf"), device="cpu", ignore_labels=[])
+    text = "the sea and the captain was of the sea house"
+    (ours,) = Predictor.open(tuned[0])([text])
+    theirs = {one["start"]: one for one in pipeline(text)}
+    at = 0
+    for word, answer in zip(text.split(), ours, strict=True):
+        assert theirs[at]["entity"] == answer.label
+        assert theirs[at]["score"] == pytest.approx(answer.probability, abs=1e-5)
+        at += len(word) + 1
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=60), st.integers(4, 20))
+def test_windows_fit_and_every_word_belongs_to_one(sizes, room):
+    windows = windows_of(7, sizes, room)
+    owned = [word for window in windows for word in range(window.own_first, window.own_end)]
+    assert sorted(owned) == list(range(len(sizes)))
+    for window in windows:
+        assert window.sentence == 7 and window.first <= window.own_first < window.own_end <= window.end
+        assert sum(min(size, room) for size in sizes[window.first : window.end]) <= room
+
+
+def test_a_word_without_pieces_is_unknown_and_characters_share_a_piece(quick_vocab):
+    tokenizer = Tokenizer.from_pretrained(quick_vocab)
+    plain = Sentence(("sea", "\u200b"), ("O", "O"), "")
+    assert units_of([plain], tokenizer)[0].ids[1] == [tokenizer.unk_id]
+    text = "the sea"
+    characters = Sentence(tuple(text), tuple("BIIOBII"), "", joined=True)
+    units = units_of([characters], tokenizer)[0]
+    assert [piece for ids in units.ids for piece in ids] == tokenizer.encode(text, add_special_tokens=False).ids
+    assert units.of_words[3] == -1 and units.of_words[0] == 0 and max(units.of_words) == len(units.ids) - 1
+    task = Tagging(("O", "B-X", "I-X"), (1.0,) * 3, Scheme("BIO"))
+    tags = task.tags_of(units, [1] * len(units.ids))
+    assert tags[0] == "B-X" and tags[3] == "O"
+    firsts = {units.words[unit] for unit in range(len(units.ids))}
+    assert all((tag == "B-X") == (word in firsts) for word, tag in enumerate(tags) if tag != "O")
+
+
+def test_a_tag_that_the_training_file_lacks_is_said(electra, tmp_path):
+    train, dev = write(tmp_path / "a.txt", tagged(20, 0)), write(tmp_path / "b.txt", [(["sea"], ["B-LAKE"])])
+    settings = FineTuning(task="tagging", train=str(train), dev=str(dev))
+    with pytest.raises(InputError, match=r"(?s)'B-LAKE' is none of.*b.txt, line 1"):
+        finetune(settings, tmp_path / "run", electra, stream=io.StringIO())
+
+
+def test_an_export_answers_files_and_lines_as_its_run_does(tuned, tmp_path):
+    folder, _, _, dev = tuned
+    convert(folder / "seed-0", tmp_path / "hf")
+    scores = [run_command("evaluate", "--input", path, "--file", dev, "--json") for path in (folder, tmp_path / "hf")]
+    assert scores[0].returncode == 0 and scores[0].stdout == scores[1].stdout
+    (tmp_path / "lines.txt").write_text("the sea is his\nsea captain\n\nthe captain of the sea said so\n")
+    file = ("--file", tmp_path / "lines.txt")
+    said = [run_command("predict", "--input", path, *file) for path in (folder, tmp_path / "hf")]
+    words = [line.split("\t")[0] for line in said[0].stdout.splitlines()[1:] if line]
+    assert words == (tmp_path / "lines.txt").read_text().split() and said[0].stdout == said[1].stdout
+    nothing = run_command("predict", "--input", folder, "")
+    assert nothing.returncode == 0, nothing.stderr
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("EU NNP B-NP B-ORG\nsaid VBD O O\n", [("EU", "said")]),
+        ("-DOCSTART- -X- O O\n\nEU x\nsaid y\n\nBonn z\n", [("EU", "said"), ("Bonn",)]),
+        ("EU\nsaid\n\nBonn\n", [("EU", "said"), ("Bonn",)]),
+        ("New York\nHello\n", [("New", "York"), ("Hello",)]),
+        ("the sea is blue\nthe man is old\n", [("the", "sea", "is", "blue"), ("the", "man", "is", "old")]),
+    ],
+)
+def test_files_without_tags_are_columns_or_sentences_by_what_is_there(content, words, tmp_path):
+    (tmp_path / "a.txt").write_text(content)
+    assert [one.words for one in read_tagged(tmp_path / "a.txt", labelled=False).records] == words
+
+
+def test_one_tag_alone_is_refused(electra, tmp_path):
+    train = write(tmp_path / "a.txt", [(["sea", "man"], ["O", "O"])] * 20)
+    with pytest.raises(InputError, match="all words have the tag 'O'"):
+        finetune(FineTuning(task="tagging", train=str(train)), tmp_path / "run", electra, stream=io.StringIO())
+
+
+def test_a_part_of_a_known_type_that_training_lacks_counts_as_wrong(quick_vocab):
+    tokenizer = Tokenizer.from_pretrained(quick_vocab)
+    task = Tagging(("O", "B-X"), (1.0, 1.0), Scheme("BIO"))
+    split = task.split([Sentence(("sea", "man", "the"), ("B-X", "I-X", "O"), "")], tokenizer, 32)
+    assert split.rows.by_token["weight"][0].tolist() == [1.0, 0.0, 1.0]
+    logits = np.eye(2, dtype=np.float32)[[1, 0, 0]]
+    assert task.score([logits], split) == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "accuracy": pytest.approx(2 / 3)}
+    assert task.calibrated([logits], split)[1].tolist() == [1, 0]
