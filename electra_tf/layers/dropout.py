@@ -49,6 +49,12 @@ def random_bits(seed, site: int, rows, elements):
     return _mix(ops.bitwise_xor(element[None, :], key[:, None]))
 
 
+def drop(x, seed, site: int, rate: float):
+    """`x` [rows, elements] with a share `rate` of its entries set to zero, the others scaled by `1 / (1 - rate)`."""
+    keep = random_bits(seed, site, *ops.shape(x)) >= round((rate - 0.5) * 2**32)
+    return ops.where(keep, x * (1 / (1 - rate)), ops.zeros((), x.dtype))
+
+
 @keras.saving.register_keras_serializable("electra_tf")
 class Dropout(keras.layers.Layer):
     """Inverted dropout.
@@ -61,12 +67,16 @@ class Dropout(keras.layers.Layer):
         seed: int32 [3] (see `random_bits`), or None for Keras' own generator.
         site: number of this dropout within the part that `seed` belongs to.
         rows: how many batch rows `x` holds; by default its first dimension.
+
+    Attributes:
+        drop: how entries are dropped, `drop(x, seed, site, rate)`; training puts a compiled one here.
     """
 
     def __init__(self, rate: float, **kwargs):
         super().__init__(**kwargs)
         self.rate = rate
         self.seed_generator = keras.random.SeedGenerator() if rate else None
+        self.drop = drop
         self.built = True
 
     def call(self, x, training=False, seed=None, site: int = 0, rows=None):
@@ -76,9 +86,7 @@ class Dropout(keras.layers.Layer):
             return keras.random.dropout(x, self.rate, seed=self.seed_generator)
         shape = ops.shape(x)
         x = ops.reshape(x, (shape[0] if rows is None else rows, -1))
-        bits = random_bits(seed, site, *ops.shape(x))
-        keep = bits >= round((self.rate - 0.5) * 2**32)
-        x = ops.where(keep, x * (1 / (1 - self.rate)), ops.zeros((), x.dtype))
+        x = self.drop(x, seed, site, self.rate)
         return ops.reshape(x, shape)
 
     def get_config(self):

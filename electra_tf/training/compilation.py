@@ -1,10 +1,10 @@
 """How a step is compiled: the one place to tune its speed.
 
 `eager`    nothing is compiled (tests, debugging).
-`graph`    TensorFlow graphs; kernels are not fused. All blocks of an encoder are calls of one graph, since weights are
-           arguments, so that it is traced and rewritten once and not per layer.
-`islands`  a graph in which every block, an objective's costly parts and the optimizer's formula are XLA programs; of
-           blocks, again one.
+`graph`    TensorFlow graphs; kernels are not fused, but for dropout, which hashes in a dozen operations, and the
+           optimizer's formula, which are XLA programs. All blocks of an encoder are calls of one graph, since weights
+           are arguments, so that it is traced once and not per layer.
+`islands`  the same, but every block and an objective's costly parts are XLA programs; of blocks, again one.
 `xla`      loss and gradients are one XLA program; starts slowest.
 """
 
@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from electra_tf.errors import ConfigError
+from electra_tf.layers.dropout import Dropout, drop
 from electra_tf.layers.transformer import Transformer
 
 COMPILERS = ("eager", "graph", "islands", "xla")
@@ -64,12 +65,15 @@ def compile_blocks(transformer, compiled) -> None:
 
 
 def compile_objective(objective, name: str) -> None:
-    """Runs the blocks of every encoder of `objective` and, as islands, what else it names."""
+    """Runs the blocks of every encoder of `objective`, every dropout and, as islands, what else it names."""
     if name not in ("graph", "islands"):
         return
+    compiled_drop = program(drop)
     for layer in objective.model._flatten_layers():
         if isinstance(layer, Transformer):
             compile_blocks(layer, program if name == "islands" else subgraph)
+        elif isinstance(layer, Dropout):
+            layer.drop = compiled_drop
     if name == "islands":
         objective.compile(island)
 

@@ -58,7 +58,7 @@ class Step:
         self.sums = {"steps": (), **objective.readings.sums, **dict.fromkeys(self.norm_names, ())}
         self._together = _updated_together(self.trained, optimizer, self.groups)
         settle_graphs(compiler)
-        self._update = program(optimizer.update) if compiler in ("islands", "xla") else optimizer.update
+        self._update = optimizer.update if compiler == "eager" else program(optimizer.update)
         self._part = program(self._part_gradients) if compiler == "xla" else self._part_gradients
         compile_objective(objective, compiler)
 
@@ -73,7 +73,7 @@ class Step:
         gradients, sums = sum_over_replicas(self.gradients(batch))
         gradients = {name: self._once_begun(name, gradient) for name, gradient in gradients.items()}
         norms = self.norms(gradients)
-        self.apply_gradients(gradients)
+        self.apply_gradients(gradients, norms)
         return {"steps": tf.ones([]), **sums, **norms}
 
     def gradients(self, batch, drawn=None):
@@ -136,9 +136,9 @@ class Step:
         first, *others = (tf.square(norm) for norm in norms.values())
         return {"grad_norm": tf.sqrt(sum(others, first)), **norms}
 
-    def apply_gradients(self, gradients) -> None:
-        """Clips by the global norm, updates every weight and counts the step."""
-        norms, clip_norm = self.norms(gradients), self.optimizer.clip_norm
+    def apply_gradients(self, gradients, norms=None) -> None:
+        """Clips by the global norm (one of `norms`, see there), updates every weight and counts the step."""
+        norms, clip_norm = norms or self.norms(gradients), self.optimizer.clip_norm
         scale, scales = clip_scale(norms["grad_norm"], clip_norm), self.optimizer.bias_scales(self.finished)
         rate = self.rate()
         for kind, names in self._together:
