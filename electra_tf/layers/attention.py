@@ -47,19 +47,23 @@ class SelfAttention(keras.layers.Layer):
         self.built = True
 
     def call(self, x, mask, training=False, seed=None):
-        batch, tokens = ops.shape(x)[0], ops.shape(x)[1]
+        context = self.attend(self.qkv(x), mask, training=training, seed=seed)
+        y = self.output_dense(context)
+        return self.norm(x + self.dropout(y, training=training, seed=seed, site=1))
+
+    def attend(self, qkv, mask, training=False, seed=None):
+        """From queries, keys and values [B, T, 3 H] to what each position reads [B, T, H]; it has no weights."""
+        batch, tokens = ops.shape(qkv)[0], ops.shape(qkv)[1]
         size = self.hidden_size // self.num_heads
 
-        qkv = ops.reshape(self.qkv(x), (batch, tokens, 3, self.num_heads, size))
+        qkv = ops.reshape(qkv, (batch, tokens, 3, self.num_heads, size))
         q_BNTD, k_BNTD, v_BNTD = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)
         scores = ops.matmul(q_BNTD, ops.transpose(k_BNTD, (0, 1, 3, 2)))
         scores = ops.cast(scores, "float32") * (1 / math.sqrt(size)) + _mask_bias(mask)
         probabilities = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
         probabilities = self.attention_dropout(probabilities, training=training, seed=seed, site=0)
         context = ops.transpose(ops.matmul(probabilities, v_BNTD), (0, 2, 1, 3))
-
-        y = self.output_dense(ops.reshape(context, (batch, tokens, self.hidden_size)))
-        return self.norm(x + self.dropout(y, training=training, seed=seed, site=1))
+        return ops.reshape(context, (batch, tokens, self.hidden_size))
 
     def get_config(self):
         config = {"hidden_size": self.hidden_size, "num_heads": self.num_heads}

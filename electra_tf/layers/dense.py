@@ -32,6 +32,7 @@ class Dense(keras.layers.Layer):
     def __init__(self, inputs: int, units: int, activation=None, initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.inputs, self.units, self.activation = inputs, units, activation
+        self.activate = ACTIVATIONS[activation] if activation else None
         self.initializer = keras.initializers.get(initializer)
         self.kernel = self.add_weight(name="kernel", shape=(inputs, units), initializer=self.initializer)
         self.bias = self.add_weight(name="bias", shape=(units,), initializer="zeros")
@@ -40,8 +41,8 @@ class Dense(keras.layers.Layer):
     def call(self, x):
         shape = ops.shape(x)
         y = ops.matmul(ops.reshape(x, (-1, self.inputs)), self.kernel) + self.bias
-        if self.activation:
-            y = ACTIVATIONS[self.activation](y)
+        if self.activate:
+            y = self.activate(y)
         return ops.reshape(y, (*shape[:-1], self.units))
 
     def get_config(self):

@@ -1,9 +1,9 @@
 """How a step is compiled: the one place to tune its speed.
 
 `eager`    nothing is compiled (tests, debugging).
-`graph`    TensorFlow graphs; kernels are not fused, but for dropout, which hashes in a dozen operations, and the
-           optimizer's formula, which are XLA programs. All blocks of an encoder are calls of one graph, since weights
-           are arguments, so that it is traced once and not per layer.
+`graph`    TensorFlow graphs; all blocks of an encoder are calls of one graph, since weights are arguments, so that it
+           is traced once and not per layer. What a block computes between its dense products (attention, the
+           activation, dropout, which hashes in a dozen operations) and the optimizer's formula are XLA programs.
 `islands`  the same, but every block and an objective's costly parts are XLA programs; of blocks, again one.
 `xla`      loss and gradients are one XLA program; starts slowest.
 """
@@ -47,6 +47,13 @@ def island(function, layer):
     return lambda *tensors: compiled(_values(layer), *tensors)
 
 
+def compile_between_products(block) -> None:
+    """Makes programs of what `block` computes between its dense products, where it has no weights."""
+    attention, intermediate = block.attention, block.feed_forward.intermediate
+    attention.attend = program(attention.attend)
+    intermediate.activate = program(intermediate.activate)
+
+
 def compile_blocks(transformer, compiled) -> None:
     """Runs every block of `transformer` through one `program` or `subgraph`."""
     first = transformer.blocks[0]
@@ -70,8 +77,11 @@ def compile_objective(objective, name: str) -> None:
         return
     compiled_drop = program(drop)
     for layer in objective.model._flatten_layers():
-        if isinstance(layer, Transformer):
-            compile_blocks(layer, program if name == "islands" else subgraph)
+        if isinstance(layer, Transformer) and name == "graph":
+            compile_between_products(layer.blocks[0])
+            compile_blocks(layer, subgraph)
+        elif isinstance(layer, Transformer):
+            compile_blocks(layer, program)
         elif isinstance(layer, Dropout):
             layer.drop = compiled_drop
     if name == "islands":
