@@ -37,6 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_string("init_vocab", None, "The tokenizer of those checkpoints, where none is beside them.")
     flags.DEFINE_boolean("init_slots", False, "Take over Adam's moments, too, from a TF-V1 checkpoint or a run.")
     flags.DEFINE_boolean("extend", False, "Allow more steps than the run was begun with.")
+    flags.DEFINE_integer("profile", 0, "Write a profile of so many steps for TensorBoard.", lower_bound=0)
     flags.DEFINE_boolean("json", False, "Print the result as JSON on standard output.")
     flags.mark_flags_as_required(["data", "model_dir"])
 
@@ -68,6 +69,7 @@ def run(values) -> int:
         extend=values.extend,
         start=start,
         operative_config=operative,
+        profile=values.profile,
     )
     if values.json:
         print(json.dumps(result))

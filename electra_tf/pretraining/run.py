@@ -52,6 +52,7 @@ def pretrain(
     start: Start | None = None,
     extend: bool = False,
     operative_config: str | None = None,
+    profile: int = 0,
     stream=None,
 ) -> dict:
     """Pre-trains encoders on a data set, or goes on with an interrupted run.
@@ -61,7 +62,7 @@ def pretrain(
         model_dir: the run directory. If it holds a run with the same trajectory, that run is resumed.
         settings: what is trained: an `Electra` (by default the small one, as published) or a `MaskedLM`.
         recipe, masking, schedule, optimizer: how. The kinds of `settings` and `optimizer` overrule the recipe's names.
-        devices, start, extend, operative_config, stream: see `train`.
+        devices, start, extend, operative_config, profile, stream: see `train`.
 
     Returns: `step`, `model_dir`, whether the run is `finished`, and the last evaluation's metrics.
 
@@ -125,6 +126,7 @@ def pretrain(
         start=start,
         extend=extend,
         operative_config=operative_config,
+        profile=profile,
         stream=stream,
     )
 

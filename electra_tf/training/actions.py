@@ -1,7 +1,9 @@
 """What happens between two calls of the inner loop, each an Orbit action. They run in the order they stand here."""
 
+import shlex
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -118,6 +120,49 @@ class Save:
     def __call__(self, _):
         if due(int(self.trainer.step.finished.numpy()), self.recipe.checkpoint_every, self.recipe.steps):
             self.state.save()
+
+
+class Profile:
+    """Profiles so many steps for TensorBoard, beside its events, once the cost of a step is known.
+
+    Args:
+        steps: 0 for none. folder: TensorBoard's; the profile lies below it, in `plugins/profile`.
+
+    Attributes:
+        left: how many steps are still to be profiled, 0 where none is being profiled. A loop then takes one.
+    """
+
+    def __init__(self, trainer: Trainer, steps: int, folder: Path, cost: Cost, display: Display):
+        self.trainer, self.steps, self.folder, self.cost, self.display = trainer, steps, folder, cost, display
+        self.left = 0
+
+    def __call__(self, _):
+        if self.left:
+            self.left -= self.trainer.steps
+            if not self.left:
+                self._profiler(tf.profiler.experimental.stop)
+                where = shlex.quote(str(self.folder))
+                self.display.say(f"{self.steps} steps are profiled: tensorboard --logdir {where}")
+                self.steps = 0
+        elif self.steps and self.cost.step_seconds is not None:
+            self.left = self.steps
+            self._profiler(tf.profiler.experimental.start, str(self.folder))
+
+    def end(self) -> None:
+        """The run ends: what is being profiled is written, and it is said if that is less than was asked for."""
+        if not self.steps:
+            return
+        done = self.steps - self.left if self.left else 0
+        if self.left:
+            self._profiler(tf.profiler.experimental.stop)
+        self.display.say(f"warning: {done} of {self.steps} steps are profiled, since the run ends here")
+
+    def _profiler(self, act, *arguments):
+        try:
+            act(*arguments)
+        except (tf.errors.OpError, OSError) as error:
+            self.steps, self.left = 0, 0
+            self.display.say(f"warning: there is no profile, and training goes on without: {error}")
 
 
 class Stop:

@@ -57,11 +57,13 @@ class Trainer(orbit.AbstractTrainer):
         """`num_steps` steps, within one stretch. Raises `DataError` that names what is damaged in the data."""
         began = time.perf_counter()
         self.steps = int(num_steps)
-        length, _ = self.stretch(int(self.step.finished.numpy()))
+        first = int(self.step.finished.numpy())
+        length, _ = self.stretch(first)
         self.tokens = self.steps * self.batch_size * length
         try:
-            self._run(self.iterator, tf.constant(self.steps))
-            self.step.finished.numpy()  # waits for the devices
+            with tf.profiler.experimental.Trace("train", step_num=first, _r=1):  # a step of TensorBoard's profile
+                self._run(self.iterator, tf.constant(self.steps))
+                self.step.finished.numpy()  # waits for the devices
         except tf.errors.OpError as error:
             raise self.source.explain_damage(error) from error.__cause__
         self.seconds = time.perf_counter() - began

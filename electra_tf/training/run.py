@@ -16,7 +16,7 @@ from electra_tf.checkpoints.run_directory import METRICS
 from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.startup import TUNABLES, is_settled
-from electra_tf.training.actions import Evaluate, Foretell, Log, Save, Stop, Stopped
+from electra_tf.training.actions import Evaluate, Foretell, Log, Profile, Save, Stop, Stopped
 from electra_tf.training.cost import Cost
 from electra_tf.training.devices import Devices, check_backend, describe_devices, is_chief, make_strategy, use_threads
 from electra_tf.training.health import Health
@@ -84,6 +84,7 @@ def train(
     start: Start | None = None,
     extend: bool = False,
     operative_config: str | None = None,
+    profile: int = 0,
     stream=None,
 ) -> dict:
     """Begins a run, or goes on with the one in `model_dir`.
@@ -95,6 +96,7 @@ def train(
         start: checkpoints that a new run takes its initial weights from; a run that is resumed has its own.
         extend: allow more steps than the run was begun with, although that changes its learning rates.
         operative_config: text to keep as `operative_config.gin`.
+        profile: of how many steps a profile is written for TensorBoard.
         stream: where progress goes; by default standard error.
 
     Returns: `step`, `model_dir`, whether the run is `finished`, and the last evaluation's metrics.
@@ -152,7 +154,7 @@ def train(
         if step < recipe.steps:
             display.say(f"{'resuming at step ' + format(step, ',') if step else 'a new run'} in {model_dir}")
             display.say(cost.describe())
-        result = _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, chief, signals)
+        result = _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, chief, signals, profile)
         signals.check()
         return result
 
@@ -211,15 +213,17 @@ def _take_over(start, plan, step, model_dir, chief, say):
     say(f"{summary(report)} (initial_weights.txt lists them)")
 
 
-def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, chief, signals):
+def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, chief, signals, profile):
     recipe, readings, metrics_log = plan.recipe, objective.readings, MetricsLog(model_dir, chief, display.say)
     health = Health(plan.schedule.warmup_steps, readings.signs)
+    profiler = Profile(trainer, profile if chief else 0, metrics_log.events_dir, cost, display)
     evaluate = Evaluate(trainer, evaluation, readings.eval_line, recipe, metrics_log, display)
     actions = [
         Foretell(trainer, recipe, cost, display),
         Log(trainer, readings, recipe, health, state, metrics_log, display, cost),
         evaluate,
         Save(trainer, recipe, state),
+        profiler,
         Stop(trainer, recipe, state, signals),
     ]
     finished = True
@@ -230,7 +234,7 @@ def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, 
             global_step=trainer.step.finished,
             trainer=trainer,
             strategy=trainer.strategy,
-            steps_per_loop=lambda done: _loop_length(int(done), recipe, cost, trainer),
+            steps_per_loop=lambda done: _loop_length(int(done), recipe, cost, trainer, profiler.left),
             train_actions=actions,
         )
         try:
@@ -242,6 +246,7 @@ def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, 
             display.say(f"stopped by a signal at step {int(trainer.step.finished.numpy()):,}; its state is saved")
         finally:
             signals.trains = False
+            profiler.end()
             trainer.stop()
     display.close()
     result = {"step": int(trainer.step.finished.numpy()), "finished": finished, "model_dir": str(model_dir)}
@@ -250,9 +255,12 @@ def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, 
     return {**result, **(evaluate.last or {})}
 
 
-def _loop_length(done, recipe, cost, trainer):
-    """Steps until something is due: a line, an evaluation, a checkpoint, another length; one while cost is unknown."""
-    most = max(1, int(_LOOP_SECONDS / cost.step_seconds)) if cost.step_seconds else 1
+def _loop_length(done, recipe, cost, trainer, profiled):
+    """Steps until something is due: a line, an evaluation, a checkpoint, another length.
+
+    One while the cost is unknown, or steps are profiled.
+    """
+    most = max(1, int(_LOOP_SECONDS / cost.step_seconds)) if cost.step_seconds and not profiled else 1
     intervals = (recipe.log_every, recipe.checkpoint_every, recipe.eval_every or recipe.steps)
     _, alike = trainer.stretch(done)
     return min(most, recipe.steps - done, alike, *(interval - done % interval for interval in intervals))

@@ -16,7 +16,14 @@ import numpy as np
 import pytest
 
 from electra_tf.checkpoints.facts import of_run
-from electra_tf.checkpoints.run_directory import list_checkpoints, read_checkpoint, read_metrics, read_run, write_state
+from electra_tf.checkpoints.run_directory import (
+    list_checkpoints,
+    newest_intact,
+    read_checkpoint,
+    read_metrics,
+    read_run,
+    write_state,
+)
 from electra_tf.data.builder import build_data
 from electra_tf.data.records import frame, read_records
 from electra_tf.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
@@ -83,6 +90,36 @@ def test_what_the_run_will_cost_is_said_as_soon_as_it_is_known(tiny_run):
     until_third, _, _ = after.partition("step 4/6")
     for name in ("memory", "time"):
         assert any(line.split()[:1] == [name] for line in until_third.splitlines()), name
+
+
+def profiled_steps(model_dir):
+    """Numbers of the steps that TensorBoard's profile of a run holds."""
+    from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
+
+    (path,) = (model_dir / "events").glob("plugins/profile/*/*.xplane.pb")
+    found = []
+    for plane in XSpace.FromString(path.read_bytes()).planes:
+        for event in (event for line in plane.lines for event in line.events):
+            if plane.event_metadata[event.metadata_id].name == "train":
+                stats = {plane.stat_metadata[stat.metadata_id].name: stat for stat in event.stats}
+                found.append(stats["step_num"].int64_value)
+    return sorted(found)
+
+
+def test_the_steps_asked_for_are_profiled_and_change_nothing(quick_data, tiny_model, tiny_recipe, tiny_run, tmp_path):
+    said, _ = said_by(quick_data, tmp_path / "run", tiny_model, tiny_recipe, profile=2)
+    assert profiled_steps(tmp_path / "run") == [3, 4]
+    assert f"2 steps are profiled: tensorboard --logdir {tmp_path}/run/events" in said
+    last, as_before = (newest_intact(folder)[1] for folder in (tmp_path / "run", tiny_run.model_dir))
+    for name, value in as_before.items():
+        np.testing.assert_array_equal(last[name], value, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_before_all_is_profiled_says_so(quick_data, tiny_model, tiny_recipe, tmp_path):
+    said, _ = said_by(quick_data, tmp_path / "run", tiny_model, tiny_recipe, profile=10)
+    assert profiled_steps(tmp_path / "run") == [3, 4, 5]
+    assert "warning: 3 of 10 steps are profiled" in said
 
 
 def test_the_result_is_the_last_evaluation(tiny_run):
