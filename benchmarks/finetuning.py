@@ -20,7 +20,7 @@ TASKS = {"mrpc": "pairs as long as MRPC's, classified", "wnut": "sentences as lo
 VARIANTS = {
     "torch": "transformers' PyTorch classes, batches padded to their longest row",
     "torch-grouped": "the same, rows grouped by length (group_by_length)",
-    "graph": "electra_tf, one graph for all lengths, as finetune has it",
+    "islands": "electra_tf, one graph for all lengths with XLA islands, as finetune has it",
 }
 
 

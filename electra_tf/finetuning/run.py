@@ -63,7 +63,7 @@ _ALBERT_RATE = 2e-5  # of base size and larger, with shared layers
 _DROPOUT = {"electra": 0.1}
 _HEAD_NAMES = ("classifier/", "summary/", "qa_outputs/", "answers/")  # of heads, which start anew
 # Of the recipe, where nothing else is said. Batches have many lengths: a graph serves all of them, a program one.
-USUAL = {"batch_size": 32, "log_every": 50, "compiler": "graph"}
+USUAL = {"batch_size": 32, "log_every": 50, "compiler": "islands"}
 
 
 def finetune(

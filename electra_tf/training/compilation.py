@@ -2,9 +2,9 @@
 
 `eager`    nothing is compiled (tests, debugging).
 `graph`    TensorFlow graphs; all blocks of an encoder are calls of one graph, since weights are arguments, so that it
-           is traced once and not per layer. What a block computes between its dense products (attention, the
-           activation, dropout, which hashes in a dozen operations) and the optimizer's formula are XLA programs.
-`islands`  the same, but every block and an objective's costly parts are XLA programs; of blocks, again one.
+           is traced once and not per layer.
+`islands`  the same, but what lies between the dense products is XLA programs: a block's attention, activation and
+           dropout (which hashes in a dozen operations), an objective's costly parts, the optimizer's formula.
 `xla`      loss and gradients are one XLA program; starts slowest.
 """
 
@@ -35,16 +35,28 @@ def program(function):
     return tf.function(function, jit_compile=True, autograph=False)
 
 
-def subgraph(function):
-    """`function` as a graph of its own, which stays a call where it is used; lengths may vary."""
-    apart = {"_noinline": True}
-    return tf.function(function, autograph=False, reduce_retracing=True, experimental_attributes=apart)
-
-
 def island(function, layer):
     """`function(layer, *tensors)` as an XLA program that takes the tensors; the layer's weights are arguments too."""
     compiled = program(lambda values, *tensors: function(_with_weights(layer, values), *tensors))
     return lambda *tensors: compiled(_values(layer), *tensors)
+
+
+def compile_blocks(transformer) -> None:
+    """Runs every block of `transformer` through one graph, which stays a call where it is used; lengths may vary."""
+    first, apart = transformer.blocks[0], {"_noinline": True}
+
+    def graph(training):
+        def of_weights(values, x, mask, seed):
+            return _with_weights(first, values)(x, mask, training=training, seed=seed)
+
+        return tf.function(of_weights, autograph=False, reduce_retracing=True, experimental_attributes=apart)
+
+    graphs = {training: graph(training) for training in (False, True)}
+
+    def call_block(block, x, mask, training, seed):
+        return graphs[bool(training)](_values(block), x, mask, seed)
+
+    transformer.call_block = call_block
 
 
 def compile_between_products(block) -> None:
@@ -54,37 +66,20 @@ def compile_between_products(block) -> None:
     intermediate.activate = program(intermediate.activate)
 
 
-def compile_blocks(transformer, compiled) -> None:
-    """Runs every block of `transformer` through one `program` or `subgraph`."""
-    first = transformer.blocks[0]
-
-    def block_program(training):
-        return compiled(
-            lambda values, x, mask, seed: _with_weights(first, values)(x, mask, training=training, seed=seed)
-        )
-
-    programs = {training: block_program(training) for training in (False, True)}
-
-    def call_block(block, x, mask, training, seed):
-        return programs[bool(training)](_values(block), x, mask, seed)
-
-    transformer.call_block = call_block
-
-
 def compile_objective(objective, name: str) -> None:
-    """Runs the blocks of every encoder of `objective`, every dropout and, as islands, what else it names."""
+    """Compiles the encoders of `objective` and, as islands, every dropout and what else it names."""
     if name not in ("graph", "islands"):
         return
-    compiled_drop = program(drop)
-    for layer in objective.model._flatten_layers():
-        if isinstance(layer, Transformer) and name == "graph":
-            compile_between_products(layer.blocks[0])
-            compile_blocks(layer, subgraph)
-        elif isinstance(layer, Transformer):
-            compile_blocks(layer, program)
-        elif isinstance(layer, Dropout):
-            layer.drop = compiled_drop
+    layers = list(objective.model._flatten_layers())
+    transformers = [layer for layer in layers if isinstance(layer, Transformer)]
+    for transformer in transformers:
+        compile_blocks(transformer)
     if name == "islands":
+        compiled_drop = program(drop)
+        for transformer in transformers:
+            compile_between_products(transformer.blocks[0])
+        for dropout in (layer for layer in layers if isinstance(layer, Dropout)):
+            dropout.drop = compiled_drop
         objective.compile(island)
 
 

@@ -61,7 +61,7 @@ class Objective(Protocol):
         """How the weight of this name is updated, and under which name its gradient's norm is reported."""
 
     def compile(self, island: Callable) -> None:
-        """Puts XLA programs in the place of costly parts of its own; blocks of encoders are done already.
+        """Puts XLA programs in the place of costly parts of its own; encoders are done already.
 
         `island(function, layer)` is `function(layer, *tensors)` as a program that takes the tensors.
         """

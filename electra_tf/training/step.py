@@ -58,7 +58,7 @@ class Step:
         self.sums = {"steps": (), **objective.readings.sums, **dict.fromkeys(self.norm_names, ())}
         self._together = _updated_together(self.trained, optimizer, self.groups)
         settle_graphs(compiler)
-        self._update = optimizer.update if compiler == "eager" else program(optimizer.update)
+        self._update = program(optimizer.update) if compiler in ("islands", "xla") else optimizer.update
         self._part = program(self._part_gradients) if compiler == "xla" else self._part_gradients
         compile_objective(objective, compiler)
 
