@@ -102,8 +102,8 @@ def test_recordings_are_met_compiled_on_two_devices(name):
 
 
 @pytest.mark.parametrize("name", [_slow_but(name, *QUICK_TASKS) for name in TASKS])
-def test_recordings_of_fine_tuning_are_met_in_a_graph(name, monkeypatch):
-    assert _replay(monkeypatch, _shared(name), "--compilers", "graph", "--devices", "1") == 0
+def test_recordings_of_fine_tuning_are_met_as_it_runs(name, monkeypatch):
+    assert _replay(monkeypatch, _shared(name), "--compilers", "islands", "--devices", "1") == 0
 
 
 def _mean_of_the_batch(patch):
