@@ -42,12 +42,14 @@ class Sharing(NamedTuple):
             if ours != theirs:
                 raise ConfigError(
                     f"the generator's {name} is {ours}, the discriminator's {theirs}",
+                    where="Electra.generator",
                     expected=f"the same in both, since {setting}",
                     remedy=f"--gin_param \"Electra.generator = {{'{name}': {theirs!r}}}\", or share less",
                 )
         if self.projection and discriminator.embedding_size == discriminator.hidden_size:
             raise ConfigError(
                 "share_projection is set, and there is no projection",
+                where="Electra",
                 expected="an embedding_size other than hidden_size",
                 remedy="leave share_projection out",
             )

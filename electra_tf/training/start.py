@@ -131,7 +131,8 @@ def _sources(start, needed) -> dict[str, Tower]:
         for tower in here.keys() & ({wanted} if wanted else needed.keys()):
             if tower in found:
                 raise ConfigError(
-                    f"two sources have a {tower}: {start.checkpoint} and {path}",
+                    f"two sources have a {tower}",
+                    where=f"{start.checkpoint} and {path}",
                     expected="one for each tower",
                     remedy="leave one of them out",
                 )
