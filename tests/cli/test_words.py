@@ -1,10 +1,16 @@
 """Each error of the package says where, and what to do; what its words name exists."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
+import pytest
+from absl import flags
+
 import electra_tf
+from electra_tf.cli.gin_files import _settings_classes
+from electra_tf.cli.main import COMMANDS
 
 PACKAGE = Path(electra_tf.__file__).parent
 TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
@@ -57,14 +63,12 @@ def _errors():
                 yield file, node
 
 
-def _message(call):
-    """The message as it stands in the code, its fields in braces."""
-    message = call.args[0]
-    if not isinstance(message, ast.JoinedStr):
-        return str(message.value) if isinstance(message, ast.Constant) else "{" + ast.unparse(message) + "}"
-    return "".join(
-        part.value if isinstance(part, ast.Constant) else "{" + ast.unparse(part.value) + "}" for part in message.values
-    )
+def _text(node):
+    """A string as it stands in the code, its fields in braces."""
+    if isinstance(node, ast.JoinedStr):
+        parts = (part if isinstance(part, ast.Constant) else part.value for part in node.values)
+        return "".join(map(_text, parts))
+    return node.value if isinstance(node, ast.Constant) else "{" + ast.unparse(node) + "}"
 
 
 def _names_its_setting(message):
@@ -78,7 +82,7 @@ def _lacking(given, exceptions, enough=lambda message: False):
     lacking, used = [], set()
     for file, call in _errors():
         said = {k.arg for k in call.keywords if not (isinstance(k.value, ast.Constant) and not k.value.value)}
-        if said & given or enough(message := _message(call)):
+        if said & given or enough(message := _text(call.args[0])):
             continue
         excuse = next((e for e in exceptions if e[0] == file and message.startswith(e[1])), None)
         if excuse is None:
@@ -107,3 +111,44 @@ def test_a_user_s_error_is_never_one_of_python_s():
                 if is_python_s and file not in INSIDE.get(name, ()):
                     bare.append(f"{file}:{node.lineno}: {ast.unparse(node)}")
     assert bare == []
+
+
+# ---- What the words name
+
+
+def _strings():
+    """(file, line, text) of every string of the package, fields of a format in braces."""
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr | ast.Constant) and isinstance(getattr(node, "value", ""), str):
+                yield file, node.lineno, _text(node)
+
+
+@pytest.fixture(scope="module")
+def declared():
+    """The flags of all commands."""
+    before, known = set(flags.FLAGS), set()
+    for name in COMMANDS:
+        importlib.import_module(f"electra_tf.cli.{name.replace('-', '_')}").define_flags()
+        own = set(flags.FLAGS) - before
+        known |= own | {f"no{flag}" for flag in own if flags.FLAGS[flag].boolean}
+        for flag in own:
+            delattr(flags.FLAGS, flag)
+    return known | {"help", "version"}
+
+
+def test_every_flag_and_command_that_is_named_exists(declared):
+    named = [(place, name) for *place, text in _strings() for name in re.findall(r"--(?:\[no\])?([a-z]\w+)", text)]
+    assert len(named) > 200
+    assert [(place, name) for place, name in named if name not in declared] == []
+    named = [(place, name) for *place, text in _strings() for name in re.findall(r"electra-tf ([a-z-]+)", text)]
+    assert len(named) > 20
+    assert [(place, name) for place, name in named if name not in COMMANDS] == []
+
+
+def test_every_setting_that_is_named_exists():
+    fields = {cls.__name__: {*vars(cls), *cls.__dataclass_fields__} for cls in _settings_classes()}
+    pattern = rf"\b({'|'.join(fields)})\.([a-z]\w+)"
+    named = [(place, cls, name) for *place, text in _strings() for cls, name in re.findall(pattern, text)]
+    assert len(named) > 20
+    assert [one for one in named if one[2] not in fields[one[1]]] == []
