@@ -65,7 +65,7 @@ def convert(
     not fit together, `OutputError` when the target cannot be written.
     """
     if to not in TARGETS:
-        raise ConfigError(f"there is no format {to!r}", expected=f"one of {', '.join(TARGETS)}")
+        raise ConfigError(f"there is no format {to!r}", where="--to", expected=f"one of {', '.join(TARGETS)}")
     writing = Writing(to, dtype, shard_bytes, vocab, tokenization, task=task, settings=settings, say=say)
     _check_writing(writing)
     source, generator = located(source), None if generator is None else located(generator)
@@ -74,7 +74,7 @@ def convert(
     if generator is not None:
         for name, value in {"tower": tower, "class": model_class, "task": task, "vocab_size": vocab_size}.items():
             if value is not None:
-                raise ConfigError(f"a second source, and {name} {value}", expected="one of the two")
+                raise ConfigError(f"a second source, and {name} {value}", where=generator, expected="one of the two")
         return [_join(source, generator, output, to, sharing, keep_tied, settings)]
     if sharing != "all":
         raise ConfigError(f"sharing is {sharing!r}, and there is one source", expected="a generator to join it with")
@@ -113,9 +113,13 @@ def _check_writing(writing):
     given = {"dtype": writing.dtype, "vocab": writing.tokenizer, "tokenization": writing.tokenization}
     for name, value in (given | {"shard_bytes": writing.shard_bytes}).items():
         if value not in (None, "float32") and not holds(target, needs[name]):
-            raise ConfigError(f"{name} {value} for {to}", expected="none: it belongs to Hugging Face folders")
+            raise ConfigError(
+                f"{name} {value} for {to}", where="--to", expected="none: it belongs to Hugging Face folders"
+            )
     if writing.shard_bytes is not None and to != "safetensors":
-        raise ConfigError(f"shard_bytes {writing.shard_bytes:,} for {to}", expected="safetensors: other files are one")
+        raise ConfigError(
+            f"shard_bytes {writing.shard_bytes:,} for {to}", where="--to", expected="safetensors: other files are one"
+        )
 
 
 def _check_reading(source, generator, kind, writing, keep_tied):
@@ -198,6 +202,7 @@ def _join(source, generator, output, to, sharing, keep_tied, settings) -> Path:
     if to != "tf1" or sharing not in ("all", "none"):
         raise ConfigError(
             f"two sources, as {to}, sharing {sharing!r}",
+            where="--to and --sharing",
             expected="tf1 for a discriminator and a generator, whose embeddings are shared: all or none",
         )
     models = [read_model(source, "discriminator"), read_model(generator, "generator", keep_tied=keep_tied)]

@@ -173,4 +173,6 @@ def _parse(text, where):
     try:
         return json.loads(text)
     except ValueError as error:
-        raise CheckpointError(f"the file is damaged: {error}", where=where) from error
+        raise CheckpointError(
+            f"the file is damaged: {error}", where=where, expected="JSON", remedy="copy it again"
+        ) from error

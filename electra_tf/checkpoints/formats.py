@@ -161,6 +161,7 @@ def _write_folder(path, model, writing):
         if tokenizer is None:
             raise ConfigError(
                 f"tokenization {writing.tokenization}, and no tokenizer",
+                where="--tokenization",
                 expected="a SentencePiece model beside the checkpoint, or named: --vocab spiece.model",
             )
         tokenizer = open_tokenizer(tokenizer, tokenization=writing.tokenization)

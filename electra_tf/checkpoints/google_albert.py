@@ -146,6 +146,7 @@ def write_albert(folder, model: LoadedModel, slots_m=None, slots_v=None, step: i
     if homeless := [head for head in model.heads if head not in _HEADS.values() and head != "multiple_choice"]:
         raise CheckpointError(
             f"TF-V1 ALBERT has no place for the head of {model.name}: {', '.join(homeless)}",
+            where="--to tf1",
             expected="a head that Google's code has",
             remedy="convert to another format, or the encoder alone with --class=AlbertModel",
         )
@@ -200,7 +201,12 @@ def _beside(prefix, required):
             try:
                 fields = json.loads(file.read_text("utf-8"))
             except (OSError, ValueError) as error:
-                raise CheckpointError(f"the configuration cannot be read: {error}", where=file) from error
+                raise CheckpointError(
+                    f"the configuration cannot be read: {error}",
+                    where=file,
+                    expected="a JSON object",
+                    remedy="copy the file again",
+                ) from error
             if not isinstance(fields, dict):
                 raise CheckpointError("the configuration is no JSON object", where=file, expected="fields of an ALBERT")
             return fields

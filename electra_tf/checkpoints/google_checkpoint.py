@@ -75,7 +75,9 @@ def write_google(folder, model: LoadedModel, writing: Writing) -> Path:
     task = writing.task
     albert = model.config.model_type == "albert"
     if task is not None and (albert or _is_pretrained(model)):
-        raise ConfigError(f"task {task} for {model.name}", expected="a task only for an ELECTRA that was fine-tuned")
+        raise ConfigError(
+            f"task {task} for {model.name}", where="--task", expected="a task only for an ELECTRA that was fine-tuned"
+        )
     if albert:
         return write_albert(folder, model)
     check_google_computes(writing.settings, {model.tower: model.config})
@@ -94,6 +96,7 @@ def check_google_computes(settings, configs):
         if wrong:
             raise ConfigError(
                 f"the configuration contradicts the {tower}: " + "; ".join(wrong),
+                where="--config",
                 expected="the model's own, or none",
             )
         if config.hidden_act not in ("gelu", "relu", "tanh"):
@@ -108,6 +111,7 @@ def check_google_computes(settings, configs):
             raise ConfigError(
                 f"TF-V1 does not hold {' and '.join(f'{n} of {v!r}' for n, v in untold.items())}: Google's code, and "
                 f"this one, would take {', '.join(repr(usual[n]) for n in untold)} for {config.hidden_size} units",
+                where=tower,
                 expected="one head for 64 units, and gelu",
                 remedy=f"say that you will tell, with --config and a file of {json.dumps(untold)}, or "
                 f"{json.dumps({told_as(tower): untold})} for one tower; the same file then reads it",

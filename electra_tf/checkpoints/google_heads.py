@@ -149,10 +149,16 @@ def to_task(model: LoadedModel, task: str | None) -> dict[str, np.ndarray]:
     if head is None:
         raise CheckpointError(
             f"TF-V1 ELECTRA has no place for the head of {model.name}",
+            where="--to tf1",
             expected="a classifier of texts or tokens, or of the start and end of answers",
+            remedy="convert to another format, or the encoder alone with --class=ElectraModel",
         )
     if not task:
-        raise ConfigError("the task has no name", expected="--task, such as mnli: Google's code looks for it by name")
+        raise ConfigError(
+            "the task has no name",
+            where="--to tf1",
+            expected="--task, such as mnli: Google's code looks for it by name",
+        )
     inside = f"{PREFIX}{task}"
     if head in LAYERS:
         own = {theirs: model.weights[ours] for theirs, ours in names_of(task, model.heads).items()}

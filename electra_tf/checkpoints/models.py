@@ -106,6 +106,7 @@ class LoadedModel:
             have = [n for n in have if set(MODEL_CLASSES[n].heads) <= set(self.heads)]
             raise CheckpointError(
                 f"the checkpoint cannot be a {name}: its heads are {', '.join(self.heads) or 'none'}",
+                where="--class",
                 expected=f"one of {', '.join(have)}",
             )
         return dataclasses.replace(self.with_heads(wanted.heads), name=name)
@@ -123,7 +124,9 @@ class LoadedModel:
         """
         old = self.config.vocab_size
         if size > old:
-            raise CheckpointError(f"the vocabulary has {old} rows", expected=f"at least the {size} asked for")
+            raise CheckpointError(
+                f"the vocabulary has {old} rows", where="--vocab_size", expected=f"at least the {size} asked for"
+            )
         weights = {name: array[:size] if _is_of_vocabulary(name) else array for name, array in self.weights.items()}
         return dataclasses.replace(self, config=self.config.replace(vocab_size=size), weights=weights)
 
@@ -223,5 +226,6 @@ def class_with(model_type: str, heads) -> str:
             return name
     raise CheckpointError(
         f"no class of transformers has an {model_type.upper()} with the heads {', '.join(heads)}",
+        where=f"a model of the type {model_type}",
         expected=", ".join({"electra": ELECTRA, "albert": ALBERT}[model_type].heads),
     )

@@ -48,9 +48,11 @@ def read_model(
     where there is nothing to open.
     """
     if tower is not None and tower not in TOWERS:
-        raise ConfigError(f"there is no tower {tower!r}", expected=f"one of {', '.join(TOWERS)}")
+        raise ConfigError(f"there is no tower {tower!r}", where="--tower", expected=f"one of {', '.join(TOWERS)}")
     if model_class is not None and model_class not in MODEL_CLASSES:
-        raise ConfigError(f"there is no class {model_class!r}", expected=f"one of {', '.join(MODEL_CLASSES)}")
+        raise ConfigError(
+            f"there is no class {model_class!r}", where="--class", expected=f"one of {', '.join(MODEL_CLASSES)}"
+        )
     path = located(path)
     kind = recognise(path)
     if kind not in FORMATS:
@@ -76,9 +78,17 @@ def damage_told(path):
     try:
         yield
     except OSError as error:
-        raise InputError(f"it cannot be read: {error.strerror or error}", where=error.filename or path) from error
+        raise InputError(
+            f"it cannot be read: {error.strerror or error}",
+            where=error.filename or path,
+            remedy="check that you may read it, and the disk",
+        ) from error
     except MemoryError as error:
-        raise CheckpointError("there is not enough memory for what it holds, or claims to", where=path) from error
+        raise CheckpointError(
+            "there is not enough memory for what it holds, or claims to",
+            where=path,
+            remedy="free some memory; if its size is not that of such a model, copy it again",
+        ) from error
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, ElectraTFError):
             raise

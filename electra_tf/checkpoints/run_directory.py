@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from electra_tf.models.config import EncoderConfig
 
 FORMAT_VERSION = 2
+_OTHERWISE = "take another checkpoint of the run, or copy this one again"
 CALIBRATION = "calibration.json"  # of a run of fine-tuning: by what its logits are divided
 AVERAGE = "average"  # of a run of fine-tuning: the mean of its best checkpoints' weights, as a checkpoint
 RUN, STATE, INDEX, METRICS, TOKENIZER = "run.json", "state.safetensors", "index.json", "metrics.jsonl", "tokenizer"
@@ -160,9 +161,11 @@ def read_index(folder) -> dict:
     try:
         digest, _, body = path.read_bytes().partition(b"\n")
     except OSError as error:
-        raise CheckpointError(f"the checkpoint has no readable index: {error.strerror}", where=path) from error
+        raise CheckpointError(
+            f"the checkpoint has no readable index: {error.strerror}", where=path, remedy=_OTHERWISE
+        ) from error
     if hashlib.sha256(body).hexdigest().encode() != digest:
-        raise CheckpointError("the index does not match its own checksum", where=path)
+        raise CheckpointError("the index does not match its own checksum", where=path, remedy=_OTHERWISE)
     try:
         index = json.loads(body)
         entry = index["files"][STATE]
@@ -170,7 +173,9 @@ def read_index(folder) -> dict:
             return index
     except (ValueError, LookupError, TypeError, RecursionError):
         pass
-    raise CheckpointError(f"the index does not say the step, and size and sha256 of {STATE}", where=path)
+    raise CheckpointError(
+        f"the index does not say the step, and size and sha256 of {STATE}", where=path, remedy=_OTHERWISE
+    )
 
 
 def verify_checkpoint(folder) -> dict:
@@ -179,13 +184,17 @@ def verify_checkpoint(folder) -> dict:
     expected = index["files"][STATE]
     try:
         if (size := path.stat().st_size) != expected["bytes"]:
-            raise CheckpointError(f"the file has {size} bytes", where=path, expected=f"{expected['bytes']}")
+            raise CheckpointError(
+                f"the file has {size} bytes", where=path, expected=f"{expected['bytes']}", remedy=_OTHERWISE
+            )
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise CheckpointError(f"the checkpoint misses a file: {error.strerror}", where=path) from error
+        raise CheckpointError(
+            f"the checkpoint misses a file: {error.strerror}", where=path, remedy=_OTHERWISE
+        ) from error
     if digest != expected["sha256"]:
-        raise CheckpointError("the file does not match its checksum: it is damaged", where=path)
+        raise CheckpointError("the file does not match its checksum: it is damaged", where=path, remedy=_OTHERWISE)
     return index
 
 
@@ -198,7 +207,7 @@ def read_checkpoint(folder) -> tuple[dict, dict[str, np.ndarray]]:
     try:
         return index, load_file(path)
     except (SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
-        raise CheckpointError(f"the file is no safetensors file: {error}", where=path) from error
+        raise CheckpointError(f"the file is no safetensors file: {error}", where=path, remedy=_OTHERWISE) from error
 
 
 def newest_intact(model_dir, say: Callable[[str], None] = to_stderr) -> tuple[dict, dict[str, np.ndarray]] | None:

@@ -87,7 +87,11 @@ def to_torch_name(name: str, where=None) -> str:
     elif leaf == "beta":
         leaf = "bias"
     elif leaf != "bias":
-        raise CheckpointError(f"the weight {name} is of no kind that is known", where=where)
+        raise CheckpointError(
+            f"the weight {name} is of no kind that is known",
+            where=where,
+            expected="a kernel, bias, gamma, beta or a table of embeddings",
+        )
     return ".".join([*parts, leaf]).replace("_._", ".")
 
 

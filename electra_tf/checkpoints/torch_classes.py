@@ -59,6 +59,7 @@ def to_torch(model: "LoadedModel") -> dict[str, np.ndarray]:
         base = {"albert": "AlbertModel", "electra": "ElectraModel"}[model.config.model_type]
         raise CheckpointError(
             "the model has a head of Google's for the answers in a text, which no class of transformers can hold",
+            where=model.name,
             expected=f"another target, tf1 or keras; or the encoder alone, with --class={base}",
         )
     if "first_token_classifier" in model.heads:
@@ -154,6 +155,7 @@ def check_groups(config: "EncoderConfig", world: str) -> None:
         raise ConfigError(
             f"{layers} layers in {groups} groups: {'Google' if world == 'tf1' else 'transformers'} rounds the group of "
             f"layer {wrong[0]} to {theirs(wrong[0])}, which is {wrong[0] * groups // layers}",
+            where="num_hidden_groups",
             expected="a number of groups that both divide alike, such as a divisor of the number of layers",
         )
 
@@ -162,6 +164,7 @@ def _check_activation(heads, config):
     if config.model_type == "electra" and "masked_lm" in heads and config.hidden_act != "gelu":
         raise ConfigError(
             f"the generator's hidden_act is {config.hidden_act!r}",
+            where="its configuration",
             expected="'gelu': ElectraForMaskedLM computes it in its head whatever the configuration says",
         )
 

@@ -107,6 +107,7 @@ def folder_tensors(model: LoadedModel, form: str, dtype: str) -> dict[str, np.nd
     if form not in FORMS or dtype not in ("float32", *_HALF) or (form, dtype) == ("h5", "bfloat16"):
         raise ConfigError(
             f"weights in {form} of type {dtype}",
+            where="--dtype",
             expected=f"one of {', '.join(FORMS)}; float32, float16 or (but for h5) bfloat16",
         )
     cast = {name: array.astype(numpy_type(dtype), copy=False) for name, array in tensors.items()}
@@ -114,8 +115,9 @@ def folder_tensors(model: LoadedModel, form: str, dtype: str) -> dict[str, np.nd
         if np.isfinite(array).all() and not np.isfinite(cast[name]).all():
             raise ConfigError(
                 f"{name} holds {np.abs(array).max():.3g}, which float16 cannot",
+                where="--dtype",
                 expected="numbers up to 65504",
-                remedy="use bfloat16 or float32",
+                remedy="leave out --dtype, or take bfloat16",
             )
     return cast
 
@@ -205,7 +207,12 @@ def read_config_fields(folder) -> dict:
         fields = json.loads(path.read_text("utf-8"))
         kind = fields.get("model_type") or _kind_told_by_class(fields)
     except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"the configuration cannot be read: {error}", where=path) from error
+        raise CheckpointError(
+            f"the configuration cannot be read: {error}",
+            where=path,
+            expected="JSON as transformers writes it",
+            remedy="copy the file again",
+        ) from error
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise CheckpointError(
             f"the model's type is {kind!r}",
@@ -286,7 +293,9 @@ def _check_is_there(file):
         with open(file, "rb") as opened:
             begins = opened.read(24)
     except OSError as error:
-        raise CheckpointError(f"the file cannot be read: {error.strerror}", where=file) from error
+        raise CheckpointError(
+            f"the file cannot be read: {error.strerror}", where=file, remedy="check that you may read it, and the disk"
+        ) from error
     if is_lfs_pointer(begins):
         raise CheckpointError(
             "the file is a pointer of git-lfs, and not the weights",
@@ -327,7 +336,9 @@ def _read_shards(index, readers):
         places = json.loads(index.read_text("utf-8"))["weight_map"]
         files = sorted(set(places.values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"the index of the shards cannot be read: {error}", where=index) from error
+        raise CheckpointError(
+            f"the index of the shards cannot be read: {error}", where=index, remedy="copy the folder again, whole"
+        ) from error
     tensors = {}
     for name in files:
         if Path(name).name != name or not (index.parent / name).is_file():
@@ -336,7 +347,11 @@ def _read_shards(index, readers):
         expected = {tensor for tensor, place in places.items() if place == name}
         if found.keys() != expected:
             odd = ", ".join(sorted(found.keys() ^ expected)[:3])
-            raise CheckpointError(f"shard and index disagree about {odd}", where=index.parent / name)
+            raise CheckpointError(
+                f"shard and index disagree about {odd}",
+                where=index.parent / name,
+                remedy="copy the folder again, whole",
+            )
         tensors |= found
     return tensors
 

@@ -91,7 +91,12 @@ def _run_transformers(folder, model, rows, mask):
             folder, dtype=torch.float32, attn_implementation="eager"
         )
     except Exception as error:  # whatever transformers raises over a folder that is read here
-        raise CheckpointError(f"transformers cannot open it: {error}", where=folder) from error
+        raise CheckpointError(
+            f"transformers cannot open it: {error}",
+            where=folder,
+            expected="a folder that both open alike",
+            remedy="convert without --verify, and report it with these words",
+        ) from error
     peer.eval()
     names = ("input_ids", "attention_mask", "token_type_ids")
     with torch.no_grad():

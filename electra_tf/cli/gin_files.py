@@ -134,7 +134,7 @@ def _check_is_data(text: str, where: str, above: Sequence[str] = ()) -> None:
             found = (os.path.join(folder, statement.filename) for folder in folders)
             path = next((path for path in found if os.path.isfile(path)), None)
             if path in above:
-                raise ConfigError("the file includes itself", where=path)
+                raise ConfigError("the file includes itself", where=path, remedy="take the line out that includes it")
             if path is not None:  # gin says so of one that is missing
                 _check_is_data(Path(path).read_text("utf-8"), path, (*above, path))
 

@@ -30,7 +30,7 @@ def run(flag_values, paths: list[str]) -> None:
     from electra_tf.checkpoints.reading import damage_told
 
     if len(paths) != 1:
-        raise ConfigError(f"{len(paths)} paths were given", expected=f"one: {EXAMPLE}")
+        raise ConfigError(f"{len(paths)} paths were given", where="the command line", expected=f"one: {EXAMPLE}")
     readers = {kind: form.facts for kind, form in FORMATS.items()} | {"data_set": data_set, "vocabulary": vocabulary}
     with damage_told(paths[0]):
         path = located(paths[0])

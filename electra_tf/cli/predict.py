@@ -51,7 +51,11 @@ def run(values, positional) -> int:
         records = (_given(one, kind, in_pairs) for one in positional or (line.rstrip("\r\n") for line in sys.stdin))
     count, records = len(records) if values.file else None, iter(records)
     if (one := next(records, None)) is None:
-        raise InputError("there is nothing to answer to", expected="texts, --file, or lines of standard input")
+        raise InputError(
+            "there is nothing to answer to",
+            where=values.file or "the command line",
+            expected="texts, --file, or lines of standard input",
+        )
     asked, shown = tee(chain([one], records))
     lines = _LINES.get(predictor.task.kind, _of_labels)
     if values.json or Path(values.output or "").suffix == ".jsonl":
@@ -73,7 +77,11 @@ def _given(line, kind, in_pairs):
     from electra_tf.finetuning.question_files import Question
 
     if kind == "choice":
-        raise ConfigError("a text on the command line", expected="--file: contexts, questions and choices")
+        raise ConfigError(
+            "a text, for a model that chooses among answers",
+            where=line[:60],
+            expected="--file: contexts, questions and choices",
+        )
     if not in_pairs:
         return line
     if line.count("\t") != 1:

@@ -72,4 +72,6 @@ def logits(model, encoding):
 
 def require_sentences(sentences: list[str], example: str) -> None:
     if not sentences:
-        raise InputError("there is no sentence", expected=f"sentences after the flags: {example}")
+        raise InputError(
+            "there is no sentence", where="the command line", expected=f"sentences after the flags: {example}"
+        )

@@ -267,6 +267,7 @@ def _manifest(recipe, tokenizer, files, units, shards):
     if not splits["train"].examples:
         raise InputError(
             "no document is left to train on",
+            where="--held_out",
             expected="documents with tokens that are not held out",
             remedy="lower --held_out, or give more text",
         )

@@ -87,7 +87,9 @@ def expand(patterns: Iterable[str | Path], *, apart_from: Path | None = None) ->
         if all(map(os.path.isdir, found)):
             raise _folder(pattern)
     if not files:
-        raise InputError("no input is named", expected="files or patterns", remedy="name the corpus with --input")
+        raise InputError(
+            "no input is named", where="--input", expected="files or patterns", remedy="name the corpus with --input"
+        )
     if apart_from is not None:
         files = {path for path in files if apart_from.resolve() not in path.resolve().parents}
     if not files:

@@ -105,7 +105,9 @@ def decode(record: bytes) -> dict[str, np.ndarray]:
         return features
     except (ValueError, LookupError) as error:
         raise DataError(
-            "a record is no tf.train.Example", expected=f"the int64 features {', '.join(FEATURES)}"
+            "a record is no tf.train.Example",
+            where=f"a record of {len(record):,} bytes: {error}",
+            expected=f"the int64 features {', '.join(FEATURES)}",
         ) from error
 
 

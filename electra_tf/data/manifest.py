@@ -143,7 +143,11 @@ def read_manifest(folder: str | Path) -> Manifest:
             remedy="build it with `electra-tf data`, or let an unfinished build finish by the same command",
         ) from None
     except OSError as error:
-        raise DataError(f"the manifest cannot be read: {error.strerror}", where=path) from error
+        raise DataError(
+            f"the manifest cannot be read: {error.strerror}",
+            where=path,
+            remedy="check that you may read it, and the disk",
+        ) from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"the manifest is damaged: {str(error) or type(error).__name__}",

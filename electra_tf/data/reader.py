@@ -144,7 +144,11 @@ class DataSet:
             with open(path, "rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise DataError(f"a shard cannot be read: {error.strerror}", where=path) from error
+            raise DataError(
+                f"a shard cannot be read: {error.strerror}",
+                where=path,
+                remedy="check that you may read it; where it is missing, copy the data set again",
+            ) from error
         if found != shard.sha256:
             scan(path)
             raise DataError(

@@ -36,7 +36,9 @@ def read_records(path: str | Path) -> Iterator[bytes]:
                 yield record
                 number, offset = number + 1, offset + 16 + len(record)
     except OSError as error:
-        raise InputError(f"cannot read the file: {error.strerror}", where=path) from error
+        raise InputError(
+            f"cannot read the file: {error.strerror}", where=path, remedy="check that you may read it, and the disk"
+        ) from error
 
 
 def scan(path: str | Path) -> int:

@@ -86,6 +86,7 @@ def workers(processes: int | None, paths: Sequence[Path], tokenizer) -> Iterator
         except BrokenProcessPool as error:
             raise OutputError(
                 "a worker process ended before its work was done",
+                where=f"one of {processes}",
                 expected="0.75 GB of memory for each; in a script, a call below `if __name__ == '__main__':`",
                 remedy="run the same command again, with fewer processes: what is finished is kept",
             ) from error

@@ -47,6 +47,7 @@ def outputs_of(model: Callable, rows: Rows, batch_size: int) -> list:
         if any(x is not None and np.isnan(x).any() for x in tf.nest.flatten(outputs)):
             raise CheckpointError(
                 "the model's answers are not numbers (NaN)",
+                where=f"row {some[0] + 1} and those beside it",
                 expected="weights that are finite",
                 remedy="look at the checkpoint: its training may have diverged, or its file be damaged",
             )

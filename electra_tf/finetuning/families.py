@@ -70,8 +70,9 @@ def task_of_model(model: LoadedModel, settings: dict, answers: dict) -> Task:
     if model.is_labelled and names and {*names} != {*map(str, range(count))}:
         raise CheckpointError(
             f"the head has {count} classes, and id2label names {', '.join(sorted(names, key=str))}",
+            where="config.json, id2label",
             expected=f"a name for each of 0 to {count - 1}",
-            remedy="mend id2label in config.json",
+            remedy="name each class there",
         )
     keeps_odd = "first_keeps_odd" in settings.get("compat", ())
     own = ("first_token_classifier" in heads, keeps_odd, settings.get("long", "truncate"))
@@ -91,5 +92,6 @@ def task_of_model(model: LoadedModel, settings: dict, answers: dict) -> Task:
     raise CheckpointError(
         f"the model has no head of a task, its heads are {', '.join(model.heads) or 'none'}: no classifier of texts, "
         "words, answers or choices",
+        where=model.name,
         expected="a run of `electra-tf finetune`, or a fine-tuned model of transformers or of Google's",
     )

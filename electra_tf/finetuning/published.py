@@ -134,11 +134,13 @@ def reading_of(settings) -> Reading:
     c, spec = settings, PUBLISHED.get(settings.task)
     if spec is None:
         if not c.train:
-            raise ConfigError("there is no training file", expected="--train FILE")
+            raise ConfigError("there is no training file", where="FineTuning.train", expected="--train FILE")
         return columns_of(vars(c))._replace(train=Path(c.train), dev=Path(c.dev) if c.dev else None)
     if not (c.data or c.train):
         raise ConfigError(
-            f"there is no data for {c.task}", expected=f"--data FOLDER, such as {spec.folder}, with {spec.train} in it"
+            f"there is no data for {c.task}",
+            where="FineTuning.data",
+            expected=f"--data FOLDER, such as {spec.folder}, with {spec.train} in it",
         )
     train = Path(c.train) if c.train else find(c.data, spec.train)
     dev = Path(c.dev) if c.dev else find(c.data, spec.dev) if spec.dev and c.data else None

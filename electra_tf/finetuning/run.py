@@ -103,11 +103,14 @@ def finetune(
     recipe = recipe or Recipe(**USUAL)
     if recipe.steps != Recipe().steps:
         raise ConfigError(
-            f"Recipe.steps is {recipe.steps}",
+            f"steps is {recipe.steps}",
+            where="Recipe",
             expected="FineTuning.epochs, FineTuning.least_updates and FineTuning.most_epochs, from which steps follow",
         )
     if len(set(seeds)) != len(seeds) or not seeds:
-        raise ConfigError(f"seeds are {', '.join(map(str, seeds)) or 'none'}", expected="different numbers")
+        raise ConfigError(
+            f"seeds are {', '.join(map(str, seeds)) or 'none'}", where="--seeds", expected="different numbers"
+        )
     config, tokenizer = begins_at(init_checkpoint, from_scratch, vocab)
     rate = _DROPOUT.get(config.model_type) if settings.dropout is None else settings.dropout
     if rate is not None:
@@ -429,6 +432,7 @@ def begins_at(init_checkpoint, from_scratch, vocab=None) -> tuple[EncoderConfig,
     if (init_checkpoint is None) == (from_scratch is None):
         raise ConfigError(
             "there is no checkpoint to start from" if init_checkpoint is None else "a checkpoint, and from scratch",
+            where="--init_checkpoint and --from_scratch",
             expected="--init_checkpoint CHECKPOINT, or --from_scratch PRESET --vocab FOLDER for random weights",
         )
     if from_scratch is not None:

@@ -186,5 +186,7 @@ def _number(column, usual):
         return usual if column is None else int(column)
     except ValueError as error:
         raise InputError(
-            f"the column is {column!r}", expected="its number, counted from 0, or -1 for the last"
+            f"the column is {column!r}",
+            where="--text and --label",
+            expected="its number, counted from 0, or -1 for the last",
         ) from error

@@ -77,5 +77,5 @@ def _mask_bias(mask):
 
     A finite value keeps rows without any token to attend to (padding examples) free of NaN.
     """
-    mask = mask[:, None, None, :] if len(mask.shape) == 2 else mask[:, None, :, :]
+    mask = ops.expand_dims(mask, (1, 2) if len(mask.shape) == 2 else 1)  # LiteRT has no mask[:, None]
     return (1.0 - ops.cast(mask, "float32")) * -10000.0

@@ -1,10 +1,22 @@
 """The two elementary operations of every block: an affine map of the last axis and layer normalisation."""
 
+import math
+
 import keras
 from keras import ops
 
+
+def gelu(x):
+    """`x P(X <= x)` for a normal X, as BERT's authors and PyTorch compute it: by `erf`. TensorFlow's own takes `erfc`,
+    which ONNX does not have; LiteRT knows the whole by this order of products. In float32, since `1 + erf` of a
+    bfloat16 would lose the negative tail.
+    """
+    x32 = ops.cast(x, "float32")
+    return ops.cast(0.5 * x32 * (1.0 + ops.erf(x32 * math.sqrt(0.5))), x.dtype)
+
+
 ACTIVATIONS = {
-    "gelu": lambda x: ops.gelu(x, approximate=False),
+    "gelu": gelu,
     "gelu_new": lambda x: ops.gelu(x, approximate=True),
     "gelu_pytorch_tanh": lambda x: ops.gelu(x, approximate=True),
     "relu": ops.relu,

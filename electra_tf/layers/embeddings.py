@@ -94,7 +94,7 @@ class Embeddings(keras.layers.Layer):
 
     def call(self, input_ids, token_type_ids=None, position_ids=None, training=False, seed=None):
         if position_ids is None:
-            position_ids = ops.arange(ops.shape(input_ids)[1], dtype="int32")[None, :]
+            position_ids = ops.expand_dims(ops.arange(ops.shape(input_ids)[1], dtype="int32"), 0)
         if token_type_ids is None:
             token_type_ids = ops.zeros_like(input_ids)
         x = self.word(input_ids) + self.token_type(token_type_ids) + self.position(position_ids)

@@ -106,7 +106,9 @@ class EncoderConfig:
         try:
             fields = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"the configuration cannot be read: {error}", where=path) from error
+            raise ConfigError(
+                f"the configuration cannot be read: {error}", where=path, expected="a file of JSON"
+            ) from error
         return cls.from_dict(fields)
 
 

@@ -41,6 +41,7 @@ def generator_config(encoder: EncoderConfig, width: float = 0.25, depth: float =
     if hidden < 1 or layers < 1:
         raise ConfigError(
             f"a generator of {width} of the width and {depth} of the depth has no units or no layers",
+            where="Electra.generator_width and Electra.generator_depth",
             expected="shares that leave at least one unit and one layer",
         )
     changes = {"hidden_size": hidden, "num_hidden_layers": layers}
@@ -165,5 +166,9 @@ PRESETS = {
 def preset(name: str) -> Preset:
     """The preset called `name`; `ConfigError` lists all names where there is none."""
     if name not in PRESETS:
-        raise ConfigError(f"there is no preset {name!r}", expected=f"one of {', '.join(PRESETS)}")
+        raise ConfigError(
+            f"there is no preset {name!r}",
+            where="Electra.preset, MaskedLM.preset or --from_scratch",
+            expected=f"one of {', '.join(PRESETS)}",
+        )
     return PRESETS[name]

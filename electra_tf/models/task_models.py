@@ -320,7 +320,7 @@ class ConditionalQuestionAnswerer(_Answerer):
 
 def _repeated(hidden, start):
     """The vector [B, T, H] of the start, at every token."""
-    at_start = ops.take_along_axis(hidden, ops.cast(start, "int32")[:, None, None], axis=1)
+    at_start = ops.take_along_axis(hidden, ops.expand_dims(ops.cast(start, "int32"), (1, 2)), axis=1)
     return ops.repeat(at_start, ops.shape(hidden)[1], axis=1)
 
 

@@ -149,7 +149,7 @@ class Electra:
         if self.generator_kind in ("shared", "uniform"):
             return {"discriminator": encoder}
         generator = self._generator(encoder)
-        self.sharing.check(encoder, generator)
+        self.sharing.check(encoder, generator, self.generator)
         if self.generator_kind == "two_towers":
             return {"discriminator": encoder, "generator_ltr": generator, "generator_rtl": generator}
         return {"discriminator": encoder, "generator": generator}

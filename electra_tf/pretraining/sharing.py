@@ -32,22 +32,28 @@ class Sharing(NamedTuple):
     def __str__(self):
         return f"embeddings: {self.embeddings}" + ", projection" * self.projection + ", layers" * self.layers
 
-    def check(self, discriminator: EncoderConfig, other: EncoderConfig) -> None:
-        """Raises `ConfigError` when two towers cannot share so much."""
+    def check(self, discriminator: EncoderConfig, other: EncoderConfig, given: Mapping | None = None) -> None:
+        """Raises `ConfigError` when two towers cannot share so much. `given`: what the settings say of the other."""
         same = {f"embedding_sharing is {self.embeddings!r}": _SAME[self.embeddings]}
         same |= {"share_projection is set": _PROJECTION} if self.projection else {}
         same |= {"share_layers is set": _LAYERS} if self.layers else {}
-        for setting, name in ((setting, name) for setting, names in same.items() for name in names):
-            ours, theirs = getattr(other, name), getattr(discriminator, name)
-            if ours != theirs:
-                raise ConfigError(
-                    f"the generator's {name} is {ours}, the discriminator's {theirs}",
-                    expected=f"the same in both, since {setting}",
-                    remedy=f"--gin_param \"Electra.generator = {{'{name}': {theirs!r}}}\", or share less",
-                )
+        if discriminator.model_type == "electra":  # whose groups are its layers
+            same = {why: [n.replace("hidden_groups", "hidden_layers") for n in names] for why, names in same.items()}
+        wanted = {name: getattr(discriminator, name) for names in same.values() for name in names}
+        differ = {name: value for name, value in wanted.items() if getattr(other, name) != value}
+        if differ:
+            name = next(iter(differ))
+            setting = next(setting for setting, names in same.items() if name in names)
+            raise ConfigError(
+                f"the generator's {name} is {getattr(other, name)}, the discriminator's {differ[name]}",
+                where="Electra.generator",
+                expected=f"the same in both, since {setting}",
+                remedy=f'--gin_param "Electra.generator = {dict(given or {}) | differ}", or share less',
+            )
         if self.projection and discriminator.embedding_size == discriminator.hidden_size:
             raise ConfigError(
                 "share_projection is set, and there is no projection",
+                where="Electra",
                 expected="an embedding_size other than hidden_size",
                 remedy="leave share_projection out",
             )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from electra_tf.errors import ConfigError
 from electra_tf.text.engines import FastEngine
 from electra_tf.text.rows import flatten, replace_rows
 from electra_tf.text.safe_characters import safe_characters
@@ -22,7 +23,7 @@ class LineTokenizer:
 
     def __init__(self, tokenizer, engine: str = "fast"):
         if engine not in ("fast", "reference"):
-            raise ValueError(f"engine is 'fast' or 'reference', not {engine!r}")
+            raise ConfigError(f"engine is {engine!r}", expected="'fast' or 'reference'")
         # tensorflow-text knows no tokens that are found before a text is divided into words.
         self.tokenizer, self.engine = tokenizer, "reference" if tokenizer.found_in_text else engine
         self._fast = None

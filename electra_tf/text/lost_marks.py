@@ -36,6 +36,7 @@ def share_stripped(
     if not keeps_hangul and sum(n for word, n in others.items() if holds_hangul(word)) > TOLERANCE * total:
         raise ConfigError(
             "the text holds Korean, but this removal of accents takes Hangul syllables apart",
+            where="the text of --input",
             expected="a cased tokenizer, or one that keeps accents",
             remedy="turn lower_case or strip_accents off (--nolower_case, --nostrip_accents)",
         )
@@ -50,6 +51,7 @@ def share_stripped(
         left = "".join(c for c in unicodedata.normalize(form, word) if not removed(c))
         raise ConfigError(
             f"marks that are letters in this text's script would be removed: {word!r} would be {left!r}",
+            where="the text of --input",
             expected="a tokenizer that keeps accents",
             remedy="keep them with --nostrip_accents, or ask for it by name with --strip_accents",
         )

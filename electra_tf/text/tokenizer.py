@@ -151,7 +151,7 @@ class Tokenizer(ABC):
         ids = [int(i) for i in ids]
         for i in ids:
             if not 0 <= i < len(self):
-                raise InputError(f"{i} is not an id", expected=f"ids from 0 to {len(self) - 1}")
+                raise InputError(f"{i} is not an id", where=self.source, expected=f"ids from 0 to {len(self) - 1}")
         hidden = self.special_ids if skip_special_tokens else ()
         return self._decode([i for i in ids if i not in hidden])
 
@@ -185,6 +185,7 @@ class Tokenizer(ABC):
             if max_length <= added:
                 raise ConfigError(
                     f"a length of {max_length} leaves no room for text",
+                    where="max_length",
                     expected=f"more than the {added} special tokens",
                 )
             lengths = cut(lengths, max_length - added)
@@ -252,6 +253,7 @@ def _check_unicode(text):
     except UnicodeEncodeError as error:
         raise InputError(
             f"the text is not Unicode: character {error.start} is half of a surrogate pair",
+            where=repr(text[max(0, error.start - 20) : error.start + 20]),
             expected="text that was decoded from UTF-8",
             remedy="check the encoding of where the text comes from",
         ) from error

@@ -290,7 +290,9 @@ def read_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read the file: {error.strerror}", where=path) from error
+        raise InputError(
+            f"cannot read the file: {error.strerror}", where=path, remedy="check that you may read it, and the disk"
+        ) from error
     if is_lfs_pointer(content):
         raise InputError(
             "the file is a pointer of Git LFS, not what it points to",

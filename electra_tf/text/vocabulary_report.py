@@ -62,7 +62,9 @@ def fit(words: Mapping[str, int], encode: Callable[[list[str]], Iterable], unkno
     Raises: `InputError` where there are no words.
     """
     if not words:
-        raise InputError("the text holds no words", expected="text to measure on", remedy="name other files")
+        raise InputError(
+            "the text holds no words", where="--input", expected="text to measure on", remedy="name other files"
+        )
     tokens = unknowns = 0
     for n, row in zip(words.values(), encode(list(words)), strict=True):
         tokens += n * len(row)

@@ -60,7 +60,7 @@ def train_vocabulary(
     divided, stripped = _count_divided(lines, settings, divide)
     words = _joined(divided)
     if not words:
-        raise InputError("the corpus holds no words", expected="text", remedy="name other input files")
+        raise InputError("the corpus holds no words", where="--input", expected="text", remedy="name other input files")
     characters = count_characters(words)
     alphabet = _choose_alphabet(characters, alphabet_limit)
     head, tail = list(SPECIAL_TOKENS), [f"[unused{i}]" for i in range(unused)]

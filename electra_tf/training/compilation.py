@@ -21,7 +21,11 @@ COMPILERS = ("eager", "graph", "islands", "xla")
 def check_compiler(name: str) -> str:
     """`name`, or `ConfigError` where it is none of `COMPILERS`."""
     if name not in COMPILERS:
-        raise ConfigError(f"the compiler choice is {name!r}", expected=f"auto, or one of {', '.join(COMPILERS)}")
+        raise ConfigError(
+            f"the compiler choice is {name!r}",
+            where="Recipe.compiler",
+            expected=f"auto, or one of {', '.join(COMPILERS)}",
+        )
     return name
 
 

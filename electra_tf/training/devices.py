@@ -53,6 +53,7 @@ def use_threads(threads: int | None) -> int:
         if threads not in (None, fixed):
             raise ConfigError(
                 f"{threads} threads were asked for, and TensorFlow runs with {fixed} already",
+                where="--threads",
                 remedy="start training before anything else uses TensorFlow, or leave the threads out",
             ) from error
         return fixed
@@ -103,6 +104,7 @@ def make_strategy(name: str, devices: int | None = None) -> tf.distribute.Strate
     except (ValueError, ImportError, OSError, tf.errors.OpError) as error:
         raise ConfigError(
             f"no TPU can be reached: {str(error).splitlines()[0]}",
+            where=f"TPU_NAME is {os.environ.get('TPU_NAME') or 'not set'}",
             remedy="set TPU_NAME (local for a TPU of this machine), or use another --strategy",
         ) from error
     return tf.distribute.TPUStrategy(resolver)
@@ -111,7 +113,11 @@ def make_strategy(name: str, devices: int | None = None) -> tf.distribute.Strate
 def _local_devices(gpus, devices):
     if gpus:
         if devices and devices > len(gpus):
-            raise ConfigError(f"{devices} devices were asked for, this machine has {len(gpus)} GPUs")
+            raise ConfigError(
+                f"{devices} devices were asked for, this machine has {len(gpus)} GPUs",
+                where="--devices",
+                expected=f"1 to {len(gpus)}",
+            )
         return [f"/gpu:{i}" for i in range(devices or len(gpus))]
     count = devices or 2
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -121,6 +127,7 @@ def _local_devices(gpus, devices):
         except RuntimeError as error:
             raise ConfigError(
                 f"{count} devices were asked for, and TensorFlow runs with fewer already",
+                where="--devices",
                 remedy="start training before anything else uses TensorFlow",
             ) from error
     return [f"/cpu:{i}" for i in range(count)]
@@ -135,7 +142,8 @@ def _task() -> tuple[dict, str, int]:
         return cluster, kind, index
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"the environment variable TF_CONFIG does not describe a cluster ({error!r})",
+            f"it does not describe a cluster ({error!r})",
+            where="the environment variable TF_CONFIG",
             expected='{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}',
             remedy="set it on every machine, with an index of its own, and start the same command on all",
         ) from error

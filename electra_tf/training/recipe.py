@@ -76,6 +76,7 @@ class Recipe:
             raise ConfigError(
                 f"a batch of {self.batch_size} rows does not divide over {replicas} device(s) and "
                 f"{self.micro_batches} micro-batch(es)",
+                where="Recipe.batch_size",
                 expected=f"a multiple of {replicas * self.micro_batches}",
                 remedy="change batch_size, micro_batches or the number of devices",
             )

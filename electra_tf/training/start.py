@@ -83,7 +83,8 @@ def initial_weights(start: Start, objective: Objective, tokenizer: Tokenizer):
                     f"two towers have this run's {ours} in common, and differ in it: {name}",
                     where=source.where,
                     expected="the same in both, since this run shares it",
-                    remedy="name towers that were trained together, or set the run to share nothing",
+                    remedy="name towers that were trained together, or share nothing: "
+                    "--gin_param \"Electra.embedding_sharing = 'none'\"",
                 )
             weights[ours] = taken
             report[ours] = Taken(ours, tower, kept, len(taken))
@@ -131,7 +132,8 @@ def _sources(start, needed) -> dict[str, Tower]:
         for tower in here.keys() & ({wanted} if wanted else needed.keys()):
             if tower in found:
                 raise ConfigError(
-                    f"two sources have a {tower}: {start.checkpoint} and {path}",
+                    f"two sources have a {tower}",
+                    where=f"{start.checkpoint} and {path}",
                     expected="one for each tower",
                     remedy="leave one of them out",
                 )

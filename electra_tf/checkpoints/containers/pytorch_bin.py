@@ -79,7 +79,9 @@ def write_bin(path, tensors: Mapping[str, np.ndarray]) -> None:
         import torch
     except ImportError as error:
         raise DependencyError(
-            "writing pytorch_model.bin needs PyTorch", remedy="pip install torch, or write safetensors instead"
+            "writing pytorch_model.bin needs PyTorch",
+            where=path,
+            remedy="pip install torch, or write safetensors instead",
         ) from error
     content = OrderedDict((name, _to_torch(torch, array)) for name, array in sorted(tensors.items()))
     try:
@@ -111,7 +113,11 @@ def _opened(path):
             with zipfile.ZipFile(file) as archive:
                 yield _zipped(archive, path)
     except OSError as error:
-        raise CheckpointError(f"the file cannot be read: {error.strerror or error}", where=path) from error
+        raise CheckpointError(
+            f"the file cannot be read: {error.strerror or error}",
+            where=path,
+            remedy="check that you may read it, and the disk",
+        ) from error
     except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
         raise _damaged(path, f"the archive cannot be read ({error})") from error
 
@@ -124,7 +130,12 @@ def _zipped(archive, path):
     folder = pickled.removesuffix("data.pkl")
     order = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in names else b"little"
     if order != b"little":
-        raise CheckpointError(f"the numbers are {order.decode(errors='replace')}-endian", where=path)
+        raise CheckpointError(
+            f"the numbers are {order.decode(errors='replace')}-endian",
+            where=path,
+            expected="little",
+            remedy="save it again on a little-endian machine",
+        )
     views = _state(_load(_Unpickler(BytesIO(archive.read(pickled)), path), path), path)
     return views, lambda key: archive.read(f"{folder}data/{key}")
 

@@ -105,7 +105,9 @@ def _read_header(path):
                 raise _damaged(path, f"the header should take {length} bytes of {size}")
             text = file.read(length)
     except OSError as error:
-        raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path) from error
+        raise CheckpointError(
+            f"the file cannot be read: {error.strerror}", where=path, remedy="check that you may read it, and the disk"
+        ) from error
     try:
         content = json.loads(text)
         content.pop("__metadata__", None)

@@ -1,0 +1,154 @@
+"""Each error of the package says where, and what to do; what its words name exists."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+import electra_tf
+from electra_tf.cli.gin_files import _settings_classes
+from electra_tf.cli.main import COMMANDS
+
+PACKAGE = Path(electra_tf.__file__).parent
+TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
+
+# (file, beginning of the message): why it has no place, or no way out.
+NO_PLACE = {
+    ("cli/main.py", "there is not enough memory"): "memory has none",
+    ("cli/main.py", "{str(error.strerror)}"): "no folder at all could be written; the reason names those tried",
+}
+NO_WAY_OUT = {
+    ("cli/main.py", "{str(error.strerror or error)}"): "whatever the operating system refuses, in its own words",
+    ("models/encoder.py", "two weights are called"): "only a change of our layers could lead there",
+}
+# Raised and caught within the package, where they become an error of ours or a choice; never shown as they are.
+INSIDE = {
+    "ValueError": (
+        "checkpoints/containers/tf1_bundle.py",
+        "checkpoints/containers/tf1_index.py",
+        "data/examples.py",
+        "data/manifest.py",
+    ),
+    "TypeError": ("finetuning/question_files.py",),
+    "UnpicklingError": ("checkpoints/containers/pytorch_bin.py",),
+    "OSError": ("checkpoints/containers/pytorch_bin.py", "checkpoints/containers/tf1_bundle.py", "files.py"),
+}
+# Python's own protocols, whose errors have a fixed class.
+PROTOCOLS = ("AttributeError", "NotImplementedError", "KeyboardInterrupt", "Stopped")
+
+
+def _error_classes():
+    known = {"ElectraTFError"}
+    classes = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    while new := {c.name for c in classes if {ast.unparse(base) for base in c.bases} & known} - known:
+        known |= new
+    return known
+
+
+ERRORS = _error_classes()
+
+
+def _name(call):
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _errors():
+    """(file, call) for each error of ours that is made anywhere in the package."""
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _name(node) in ERRORS:
+                yield file, node
+
+
+def _text(node):
+    """A string as it stands in the code, its fields in braces."""
+    if isinstance(node, ast.JoinedStr):
+        parts = (part if isinstance(part, ast.Constant) else part.value for part in node.values)
+        return "".join(map(_text, parts))
+    return node.value if isinstance(node, ast.Constant) else "{" + ast.unparse(node) + "}"
+
+
+def _names_its_setting(message):
+    """Whether it begins as `seed is {self.seed}` or names a flag: then the name is the place."""
+    beginning = re.match(r"\{?(\w+)\}? is \{(.*?)\}", message)
+    return bool(beginning and beginning[1] in beginning[2]) or re.search(r"--[a-z]\w+", message) is not None
+
+
+def _lacking(given, exceptions, enough=lambda message: False):
+    """The errors that have none of the arguments `given`; and the exceptions that none of them needs any more."""
+    lacking, used = [], set()
+    for file, call in _errors():
+        said = {k.arg for k in call.keywords if not (isinstance(k.value, ast.Constant) and not k.value.value)}
+        if said & given or enough(message := _text(call.args[0])):
+            continue
+        excuse = next((e for e in exceptions if e[0] == file and message.startswith(e[1])), None)
+        if excuse is None:
+            lacking.append(f"{file}:{call.lineno}: {message}")
+        used.add(excuse)
+    return lacking, set(exceptions) - used
+
+
+def test_every_error_says_where():
+    assert _lacking({"where"}, NO_PLACE, _names_its_setting) == ([], set())
+
+
+def test_every_error_says_what_was_expected_or_what_to_do():
+    assert _lacking({"expected", "remedy"}, NO_WAY_OUT) == ([], set())
+
+
+def test_a_user_s_error_is_never_one_of_python_s():
+    bare = []
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assert):
+                bare.append(f"{file}:{node.lineno}: assert")
+            elif isinstance(node, ast.Raise) and node.exc is not None:
+                name = _name(node.exc) if isinstance(node.exc, ast.Call) else getattr(node.exc, "id", "")
+                is_python_s = name[:1].isupper() and name not in ERRORS and name not in PROTOCOLS
+                if is_python_s and file not in INSIDE.get(name, ()):
+                    bare.append(f"{file}:{node.lineno}: {ast.unparse(node)}")
+    assert bare == []
+
+
+# ---- What the words name
+
+
+def _strings():
+    """(file, line, text) of every string of the package, fields of a format in braces."""
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr | ast.Constant) and isinstance(getattr(node, "value", ""), str):
+                yield file, node.lineno, _text(node)
+
+
+@pytest.fixture(scope="module")
+def declared():
+    """The flags of all commands."""
+    before, known = set(flags.FLAGS), set()
+    for name in COMMANDS:
+        importlib.import_module(f"electra_tf.cli.{name.replace('-', '_')}").define_flags()
+        own = set(flags.FLAGS) - before
+        known |= own | {f"no{flag}" for flag in own if flags.FLAGS[flag].boolean}
+        for flag in own:
+            delattr(flags.FLAGS, flag)
+    return known | {"help", "version"}
+
+
+def test_every_flag_and_command_that_is_named_exists(declared):
+    named = [(place, name) for *place, text in _strings() for name in re.findall(r"--(?:\[no\])?([a-z]\w+)", text)]
+    assert len(named) > 200
+    assert [(place, name) for place, name in named if name not in declared] == []
+    named = [(place, name) for *place, text in _strings() for name in re.findall(r"electra-tf ([a-z-]+)", text)]
+    assert len(named) > 20
+    assert [(place, name) for place, name in named if name not in COMMANDS] == []
+
+
+def test_every_setting_that_is_named_exists():
+    fields = {cls.__name__: {*vars(cls), *cls.__dataclass_fields__} for cls in _settings_classes()}
+    pattern = rf"\b({'|'.join(fields)})\.([a-z]\w+)"
+    named = [(place, cls, name) for *place, text in _strings() for cls, name in re.findall(pattern, text)]
+    assert len(named) > 20
+    assert [one for one in named if one[2] not in fields[one[1]]] == []
