@@ -1,6 +1,7 @@
 """What the dataclasses of settings have in common."""
 
 import dataclasses
+import os
 from math import isfinite
 
 from electra_tf.errors import ConfigError
@@ -19,3 +20,17 @@ def check_numbers(settings) -> None:
         else:
             continue
         raise ConfigError(f"{field.name} is {found}", where=type(settings).__name__, expected=expected)
+
+
+def check_parallel(count: int, what: str) -> None:
+    """Raises `ConfigError` for more threads, processes or devices of a CPU than any use of this machine: a system may
+    end a process that starts thousands.
+    """
+    most = max(64, 4 * (os.cpu_count() or 1))
+    if not 0 <= count <= most:
+        raise ConfigError(
+            f"{count} {what} were asked for",
+            where=f"--{what}",
+            expected=f"{most} at most on this machine, which has {os.cpu_count()} cores",
+            remedy=f"leave --{what} out",
+        )

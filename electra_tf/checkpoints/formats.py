@@ -1,6 +1,5 @@
 """The formats, a row each: how a model is read and written, what else each of them holds, and how that is read."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from electra_tf.checkpoints.run_directory import (
     read_run,
     with_copies,
 )
+from electra_tf.checkpoints.sealed_json import read_sealed
 from electra_tf.checkpoints.transformers_folder import CARD, FORMS, read_folder, write_folder
 from electra_tf.checkpoints.translation import translate, with_tower_called
 from electra_tf.errors import ConfigError
@@ -102,7 +102,7 @@ def _read_tuned(run, path, task):
     ((tower, config),), answers = run.towers.items(), run.run["answers"]
     heads, weights, calibration = run.heads[tower], run.weights, {}
     if (Path(path) / CALIBRATION).is_file():
-        calibration = json.loads((Path(path) / CALIBRATION).read_text("utf-8"))
+        calibration = read_sealed(Path(path) / CALIBRATION)
     if "tasks" in answers:
         tasks = answers["tasks"]
         if task is not None and task not in tasks:

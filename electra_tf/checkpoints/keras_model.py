@@ -1,20 +1,26 @@
 """Models in Keras' own format, `.keras`: configuration and weights in one file."""
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from electra_tf.checkpoints.containers.keras_archive import read_description
 from electra_tf.checkpoints.models import KERAS, LoadedModel, class_with
-from electra_tf.errors import CheckpointError, ConfigError
+from electra_tf.errors import CheckpointError, ConfigError, ElectraTFError
 from electra_tf.files import whole_file
 
 
 def load_keras(path, **kwargs):
-    """`keras.saving.load_model`, which then knows the layers and models of this library."""
+    """`keras.saving.load_model`, which then knows the layers and models of this library.
+
+    Raises: `CheckpointError` for a file that describes a larger model of ours than it holds, before it is built.
+    """
     import keras
 
     import electra_tf.models  # noqa: F401 - registers every class
 
+    _check_described(*read_description(path), path)
     return keras.saving.load_model(path, **kwargs)
 
 
@@ -27,6 +33,8 @@ def read_keras(path) -> LoadedModel:
 
     try:
         model = load_keras(path, compile=False)
+    except ElectraTFError:
+        raise
     except Exception as error:  # Keras raises whatever its reading of the file comes upon
         reason = str(error).strip().splitlines()
         raise CheckpointError(
@@ -55,6 +63,26 @@ def read_keras(path) -> LoadedModel:
     prefix = "encoder/" if isinstance(model, models.Encoder) else ""
     weights = {ours: np.asarray(variable) for ours, variable in models.named_variables(model, prefix).items()}
     return LoadedModel(name, model.config, weights, heads, getattr(model, "num_labels", 2))
+
+
+def _check_described(description, shapes, path):
+    """Keras builds whatever is described, and only then looks for the weights."""
+    from electra_tf.models.config import EncoderConfig
+
+    name, inside = description["class_name"], description["config"]
+    if name != "Encoder" and name not in KERAS.values():
+        return
+    fields, labels = inside.get("config", inside), inside.get("num_labels", 0)
+    config = EncoderConfig.from_dict(fields)
+    described = config.encoder_weights() + (labels * config.hidden_size if type(labels) is int else 0)
+    held = sum(prod(shape) for name, (_, shape) in shapes.items() if not name.startswith("optimizer/"))
+    if described > held:
+        raise CheckpointError(
+            f"the file describes a model of {described:,} weights and holds {held:,}",
+            where=path,
+            expected="the weights of the model that it describes",
+            remedy="copy the file again from where it came from",
+        )
 
 
 def write_keras(path, model: LoadedModel) -> Path:

@@ -23,6 +23,7 @@ import numpy as np
 
 from electra_tf.checkpoints.containers.safetensors import write_tensors
 from electra_tf.checkpoints.run_format_1 import from_format_1
+from electra_tf.checkpoints.sealed_json import read_sealed
 from electra_tf.errors import CheckpointError, OutputError
 from electra_tf.files import replaced
 from electra_tf.seals import SEAL, is_unbroken
@@ -245,11 +246,11 @@ def best_steps(model_dir, metric: str, count: int = 1, say: Callable[[str], None
 def kept_scores(model_dir) -> dict[str, float]:
     """Of the dev rows, by the checkpoint or the average that a run of fine-tuning is read as; nothing without one.
 
-    Raises: `CheckpointError` where `run.json` cannot be read.
+    Raises: `CheckpointError` where `run.json` or `average.json` cannot be read, or was changed.
     """
     verdict = Path(model_dir) / f"{AVERAGE}.json"
     if (Path(model_dir) / AVERAGE).is_dir() and verdict.is_file():
-        return json.loads(verdict.read_text(encoding="utf-8"))["dev"]
+        return read_sealed(verdict)["dev"]
     best = best_steps(model_dir, read_description(model_dir)["select"])
     lines = (line for line in read_metrics(Path(model_dir) / METRICS) if line["kind"] == "eval")
     return next((line for line in lines if line["step"] in best[:1]), {})

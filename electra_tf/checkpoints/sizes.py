@@ -80,8 +80,9 @@ def _blocks(shapes, block, first) -> tuple[int, int]:
     numbered = re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\d+)", re.escape(block))
     patterns = [re.compile(re.escape(name).replace(zeros, numbered)) for name in first if re.search(zeros, name)]
     places = [place.groupdict() for p in patterns for place in map(p.fullmatch, shapes) if place]
-    # A damaged name may hold any number; there are no more blocks than tensors.
-    places = [place for place in places if all(int(number) < len(shapes) for number in place.values())]
+    # A damaged name may hold any number; a block has a tensor for every pattern, or misses one.
+    most = 1 + len(shapes) // max(1, len(patterns) - 1)
+    places = [place for place in places if all(int(number) < most for number in place.values())]
     counts = {kind: 1 + max(int(place[kind]) for place in places) for kind in (places[0] if places else ())}
     if "block" in counts or not counts:
         return counts.get("block", 0), 1

@@ -7,6 +7,8 @@ import numpy as np
 from electra_tf.checkpoints.name_tables import Tensor
 from electra_tf.errors import CheckpointError
 
+_SHOWN = 500  # of the tensors that do not fit: more than the largest published model has
+
 
 def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: str, target: str, where=None) -> dict:
     """The same tensors in another world, bit for bit (float64 as float32); transposed ones are views of those given.
@@ -17,7 +19,7 @@ def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: st
         source, target: `ours`, `tf1` or `torch`, see `names`.
         where: the file, for errors.
 
-    Raises: `CheckpointError` listing every tensor that is missing, unexpected or of another shape.
+    Raises: `CheckpointError` listing the tensors that are missing, unexpected or of another shape.
     """
     left, result, problems = dict(tensors), {}, []
     for tensor in table:
@@ -36,8 +38,9 @@ def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: st
     problems += [f"unexpected  {name} {list(array.shape)}" for name, array in sorted(left.items())]
     problems += [f"type        {n} is {a.dtype}" for n, a in sorted(tensors.items()) if a.dtype.kind not in "fV"]
     if problems:
+        more = [f"and {len(problems) - _SHOWN:,} more"] if len(problems) > _SHOWN else []
         raise CheckpointError(
-            "\n    ".join([f"{len(problems)} tensors do not fit:", *problems]),
+            "\n    ".join([f"{len(problems):,} tensors do not fit:", *problems[:_SHOWN], *more]),
             where=where,
             expected=f"exactly the {sum(len(tensor.names(source)) for tensor in table)} tensors of the model",
             remedy="name the checkpoint of such a model, or correct the configuration beside it",

@@ -64,7 +64,11 @@ def define_flags() -> None:
         "dtype", "float32", ["float32", "float16", "bfloat16"], "Of the numbers, in Hugging Face folders."
     )
     flags.DEFINE_float(
-        "shard_gigabytes", None, "Safetensors larger than this come in several files; by default 5.", lower_bound=1e-6
+        "shard_gigabytes",
+        None,
+        "Safetensors larger than this come in several files; by default 5.",
+        lower_bound=1e-6,
+        upper_bound=1e6,
     )
     flags.DEFINE_enum(
         "keep_tied", None, ["embeddings", "head"], "Which to keep where a head's tied copy of the embeddings differs."

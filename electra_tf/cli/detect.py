@@ -18,6 +18,7 @@ _RED, _PLAIN = "\033[1;31m", "\033[0m"
 def define_flags() -> None:
     define_model_flags("discriminator")
     flags.DEFINE_float("threshold", 0.5, "Mark tokens of at least this probability.", lower_bound=0, upper_bound=1)
+    flags.register_validator("threshold", lambda value: value == value, "--threshold is no number")
     flags.DEFINE_boolean("color", None, "Colour marked tokens; by default where the output is a terminal.")
 
 

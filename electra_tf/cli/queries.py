@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from electra_tf.errors import InputError
+from electra_tf.errors import CheckpointError, InputError
 
 flags.disclaim_key_flags()  # they belong to the command that calls for them, and stand in its help
 
@@ -62,12 +62,22 @@ def encode(tokenizer, sentence: str, max_length: int):
 
 
 def logits(model, encoding):
-    """The model's answer to one sentence, a float32 array without the batch axis."""
+    """The model's answer to one sentence, a float32 array without the batch axis.
+
+    Raises: `CheckpointError` where it is no number.
+    """
     import numpy as np
     from keras import ops
 
     ids, types = np.array([encoding.ids], "int32"), np.array([encoding.type_ids], "int32")
-    return ops.convert_to_numpy(model(ids, token_type_ids=types))[0]
+    answer = ops.convert_to_numpy(model(ids, token_type_ids=types))[0]
+    if not np.isfinite(answer).all():
+        raise CheckpointError(
+            "the model's answers are not numbers (NaN, or infinite)",
+            expected="weights that are finite",
+            remedy="look at the checkpoint: its training may have diverged, or its file be damaged",
+        )
+    return answer
 
 
 def require_sentences(sentences: list[str], example: str) -> None:

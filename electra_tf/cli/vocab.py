@@ -20,6 +20,7 @@ electra-tf vocab --kind sentencepiece --input 'text/*.txt' --size 30000 --output
 """
 
 REPORT_NAME = "vocabulary_report.json"
+MOST = 10_000_000  # entries; the largest published vocabularies have some hundred thousand
 MUCH_STRIPPED = 0.05  # share of words that lose an accent, from which on it is said
 
 # Flags that one kind of vocabulary alone knows.
@@ -41,7 +42,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("output", None, "Folder for the vocabulary and its settings.")
     flags.DEFINE_enum("kind", "wordpiece", list(ONLY), "What ELECTRA and BERT have, or what ALBERT has.")
-    flags.DEFINE_integer("size", 30000, "Entries in all, special and unused ones included.", lower_bound=1)
+    flags.DEFINE_integer("size", 30000, "Entries in all, special and unused ones included.", 1, MOST)
     flags.DEFINE_boolean("lower_case", True, "Lower capitals.")
     flags.DEFINE_boolean("strip_accents", None, "Remove accents; by default where capitals are lowered.")
     flags.DEFINE_multi_string("measure", [], "Other text to measure the vocabulary on: files or patterns, as --input.")
@@ -56,7 +57,7 @@ def define_flags() -> None:
         "WordPiece: keep so many characters; by default the 1000 most frequent, or what is 99.999 % of the text.",
         lower_bound=1,
     )
-    flags.DEFINE_integer("unused", 0, "WordPiece: reserve so many [unusedN] entries, the last ones.", lower_bound=0)
+    flags.DEFINE_integer("unused", 0, "WordPiece: reserve so many [unusedN] entries, the last ones.", 0, MOST)
     flags.DEFINE_enum(
         "morphemes",
         None,

@@ -28,6 +28,7 @@ from electra_tf.files import replaced
 
 PACKERS = ("lossless", "original", "albert")
 SHORTEST = 8  # shorter examples have no room for two segments worth the name
+LONGEST = 1 << 14  # every example takes as many places, full or not
 _ORDER, _PACKING = 0, 1  # what is drawn for
 _SAMPLED = 200  # lines of a unit, in which is looked for letters that get lost
 _LINES = 2000  # lines tokenized at a time
@@ -71,7 +72,7 @@ class Recipe:
 
     def __post_init__(self):
         wrong = {
-            "length": self.length >= SHORTEST or f"{SHORTEST} or more",
+            "length": SHORTEST <= self.length <= LONGEST or f"{SHORTEST} to {LONGEST:,}",
             "seed": self.seed >= 0 or "0 or more",
             "held_out": 0 <= self.held_out < 1 or "a share: 0 or more, below 1",
             "packing": self.packing in PACKERS or " or ".join(PACKERS),

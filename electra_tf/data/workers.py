@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from electra_tf.data.corpus import size_on_disk
-from electra_tf.errors import ConfigError, OutputError
+from electra_tf.errors import OutputError
+from electra_tf.settings import check_parallel
 from electra_tf.startup import leave_out_optional_imports
 from electra_tf.text.lost_marks import characters_of, damaged_words
 
@@ -70,8 +71,7 @@ def workers(processes: int | None, paths: Sequence[Path], tokenizer) -> Iterator
     """
     if processes is None:
         processes = min(len(os.sched_getaffinity(0)), sum(map(_text_bytes, paths)) // BYTES_A_PROCESS)
-    if processes < 0:
-        raise ConfigError(f"processes is {processes}", expected="0 or more")
+    check_parallel(processes, "processes")
     if processes == 0:
         _set_tokenizer(tokenizer, "reference")
         yield lambda task, jobs: ((job, task(job)) for job in jobs)

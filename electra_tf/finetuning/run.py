@@ -27,6 +27,7 @@ from electra_tf.checkpoints.run_directory import (
     read_metrics,
     write_state,
 )
+from electra_tf.checkpoints.sealed_json import read_sealed, write_sealed
 from electra_tf.data.randomness import permutation
 from electra_tf.errors import ConfigError, InputError, TrainingError
 from electra_tf.files import remove, write_whole
@@ -285,8 +286,8 @@ class _Data:
             dev = self.scored(folder)
             if not (used := dev[self.select] >= best):
                 remove(folder / AVERAGE)
-            write_whole(verdict, json.dumps({"steps": steps, "used": used, "dev": dev}) + "\n")
-        return json.loads(verdict.read_text())
+            write_sealed(verdict, {"steps": steps, "used": used, "dev": dev})
+        return read_sealed(verdict)
 
     def scored(self, folder, records=None) -> dict:
         """A run on some rows or the dev ones, by the code that answers; without the loss, on another scale there."""
@@ -299,8 +300,8 @@ class _Data:
             found = self.calibration(folder)
             if not found:
                 return {}
-            write_whole(folder / CALIBRATION, json.dumps(found) + "\n")
-        return {"calibration": json.loads((folder / CALIBRATION).read_text())}
+            write_sealed(folder / CALIBRATION, found)
+        return {"calibration": read_sealed(folder / CALIBRATION)}
 
     def calibration(self, folder, task: str | None = None) -> dict:
         """What the dev rows tell of a run's probabilities; nothing where it has none. `task`: of several."""
@@ -439,6 +440,7 @@ def begins_at(init_checkpoint, from_scratch, vocab=None) -> tuple[EncoderConfig,
         if vocab is None:
             raise ConfigError("--from_scratch without a vocabulary", expected="--vocab FOLDER")
         tokenizer = Tokenizer.from_pretrained(vocab)
+        tokenizer.check_distinct()
         return preset(from_scratch).encoder.replace(vocab_size=len(tokenizer)), tokenizer
     model = read_model(init_checkpoint)
     if vocab is None and model.tokenizer is None:

@@ -131,6 +131,9 @@ class FineTuning:
         for name in ("most_epochs", "stride", "answer_length", "beam", "average"):
             if getattr(self, name) <= 0:
                 self._reject(name, "more than 0")
+        for name in ("least_updates", "held_out_seed"):
+            if getattr(self, name) < 0:
+                self._reject(name, "0 or more")
         for name in ("peak", "layer_decay", "question_length", "epochs"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 self._reject(name, "more than 0, or None")

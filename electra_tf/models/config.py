@@ -8,6 +8,7 @@ from pathlib import Path
 from electra_tf.errors import ConfigError
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
+_DEEPEST = 1000  # blocks; each takes time to build, whatever its size, and the deepest published have some hundred
 _ALBERT_ONLY = ("num_hidden_groups", "inner_group_num", "classifier_dropout_prob")
 
 
@@ -52,6 +53,11 @@ class EncoderConfig:
         for name in (*sizes, "inner_group_num"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 self._reject(name, "a whole number of at least 1")
+        if self.num_hidden_layers * self.inner_group_num > _DEEPEST:
+            self._reject(
+                "num_hidden_layers" if self.inner_group_num == 1 else "inner_group_num",
+                f"at most {_DEEPEST} blocks in all",
+            )
         if type(self.pad_token_id) is not int or not 0 <= self.pad_token_id < self.vocab_size:
             self._reject("pad_token_id", f"an id of the vocabulary of {self.vocab_size}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"):
@@ -82,6 +88,12 @@ class EncoderConfig:
         if "num_hidden_layers" in changes and self.model_type == "electra":
             changes.setdefault("num_hidden_groups", None)
         return dataclasses.replace(self, **changes)
+
+    def encoder_weights(self) -> int:
+        """How many numbers its tables and kernels are: all its weights but for biases and norms."""
+        h, e = self.hidden_size, self.embedding_size
+        tables = (self.vocab_size + self.max_position_embeddings + self.type_vocab_size) * e + (e * h if e != h else 0)
+        return tables + self.num_hidden_groups * self.inner_group_num * (4 * h * h + 2 * h * self.intermediate_size)
 
     def to_dict(self) -> dict:
         """The fields of a Hugging Face `config.json` for this model type."""

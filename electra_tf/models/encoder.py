@@ -1,11 +1,12 @@
 """The encoder: embeddings, a projection where widths differ, and a stack of blocks."""
 
+import os
 from collections.abc import Mapping
 
 import keras
 from keras import ops
 
-from electra_tf.errors import CheckpointError
+from electra_tf.errors import CheckpointError, ConfigError
 from electra_tf.layers.dense import Dense, truncated_normal
 from electra_tf.layers.dropout import fold_in
 from electra_tf.layers.embeddings import Embeddings
@@ -42,6 +43,7 @@ class Encoder(keras.Model):
     ):
         super().__init__(name=name, **kwargs)
         self.config = c = config if isinstance(config, EncoderConfig) else EncoderConfig.from_dict(config)
+        _check_fits(c)
         policy = {"dtype": self.dtype_policy}
         common = {"epsilon": c.layer_norm_eps, "initializer_range": c.initializer_range}
         self.embeddings = embeddings or Embeddings(
@@ -96,6 +98,19 @@ class Encoder(keras.Model):
         from electra_tf.checkpoints import load_encoder
 
         return load_encoder(path, tower, settings, **kwargs)
+
+
+def _check_fits(config):
+    """Raises `ConfigError` for weights that are more than this machine's memory, for which a system may end it."""
+    needed, memory = 4 * config.encoder_weights(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        sizes = ("vocab_size", "max_position_embeddings", "hidden_size", "intermediate_size", "num_hidden_layers")
+        raise ConfigError(
+            f"the encoder's weights would take {needed / 2**30:,.1f} GiB, and this machine has {memory / 2**30:,.1f}",
+            where=f"encoder configuration: {', '.join(f'{name} {getattr(config, name):,}' for name in sizes)}",
+            expected="an encoder that the memory holds",
+            remedy="correct its sizes",
+        )
 
 
 def named_variables(layer: keras.Layer, prefix: str = "") -> dict:

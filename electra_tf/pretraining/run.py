@@ -1,7 +1,9 @@
 """A pre-training run: what is trained and how, as a `Plan` for the loop."""
 
 import dataclasses
+from pathlib import Path
 
+from electra_tf.checkpoints.run_directory import RUN
 from electra_tf.data.examples import STATIC_MASKS
 from electra_tf.data.manifest import check_vocabulary
 from electra_tf.data.reader import DataSet
@@ -85,6 +87,8 @@ def pretrain(
         # They are part of the data's identity; what was asked for instead is no part of the run.
         described, masking = (settings,), StoredMasks(dataset.manifest.features[STATIC_MASKS[0]], masking)
     _check_data(dataset, settings, tokens, recipe)
+    if start is None and not (Path(model_dir) / RUN).exists():
+        dataset.tokenizer.check_distinct()  # a model that has learned with such a vocabulary goes on with it
     _check_settings(settings, masking, tokens, recipe, start)
     if optimizer.beta_2 == "auto":
         memory = 0.5 ** (recipe.batch_size * dataset.manifest.length / _HALF_LIFE)

@@ -44,6 +44,7 @@ from electra_tf.text.tokenizer_files import (
 TOKENIZATIONS = ("transformers_slow", "transformers_fast", "google")
 MODEL = "spiece.model"
 BLANK = "\u2581"  # stands for a space
+_LONGEST = 100  # bytes that take the place of a character; Unicode's longest are 33
 _CONTROL, _USER_DEFINED = 3, 4  # kinds of pieces
 _UNLIKELY = -100  # what transformers adds to the score of a piece that ends in a digit and a comma
 
@@ -506,6 +507,10 @@ def _check_fast(fast, source):
         damaged = f"model.unk_id is {unknown!r}"
     elif not _all_have(steps, "type") and steps != [{}]:
         damaged = "normalizer.normalizers is not a list of steps"
+    elif odd := [step["type"] for step in steps if step and not _is_bounded(step)]:
+        damaged = f"a step of the normalizer, {odd[0]}, makes a text longer, or is not known"
+    elif sum("Regex" in step.get("pattern", ()) for step in steps) > _EXPRESSIONS:
+        damaged = "the normalizer has too many steps with an expression"
     elif not _all_have(added, "content"):
         damaged = "added_tokens is not a list of tokens"
     elif not all(_is_charsmap(step["precompiled_charsmap"]) for step in steps if "precompiled_charsmap" in step):
@@ -518,10 +523,26 @@ def _all_have(entries, name):
     return isinstance(entries, list) and all(isinstance(e, dict) and isinstance(e.get(name), str) for e in entries)
 
 
+# Steps of a normalizer that make a text a few times longer at most.
+_EXPRESSIONS = 6  # of which each may put a character before each
+_STEPS = ("Replace", "Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "StripAccents", "Strip")
+
+
+def _is_bounded(step):
+    """Whether a step is known not to make a long text of a short one, which would take all the memory."""
+    pattern, content = step.get("pattern", {}), step.get("content", "")
+    found = pattern.get("String") if isinstance(pattern, dict) else None
+    shortest = len(found) if isinstance(found, str) else 1  # what an expression finds has a character, or none
+    return step["type"] in _STEPS and isinstance(content, str) and len(content) <= shortest
+
+
 def _is_charsmap(content):
     """Whether SentencePiece's table of characters, in base 64 or not, is one that a text can be looked up in."""
     try:
         content = base64.b64decode(content, validate=True) if isinstance(content, str) else content
+        size = 4 + int.from_bytes(content[:4], "little")  # of the tree, behind which are the characters' replacements
+        if max(map(len, content[size:].split(b"\0"))) > _LONGEST:
+            return False
         normalizers.Precompiled(content).normalize_str(_BASIC_PLANE)
     except BaseException as error:
         _pass_on(error)
@@ -542,14 +563,13 @@ def _is_piece(entry):
 def _rust(form: dict, source):
     import tokenizers
 
+    form = form | {"padding": None, "truncation": None}  # to some billion tokens, it may say
     try:
         engine = tokenizers.Tokenizer.from_str(json.dumps(form))
         engine.encode("a 1,000 \u00e9\u4e2d")  # what is damaged may show with a text only
     except BaseException as error:  # the library raises nothing narrower
         _pass_on(error)
         raise InputError(f"{FAST} cannot be read: {error}", where=source, remedy="fetch or make it again") from error
-    engine.no_truncation()
-    engine.no_padding()
     return engine
 
 

@@ -172,6 +172,19 @@ class Tokenizer(ABC):
         """Ids that no text gets, since their tokens are there again behind them."""
         return [i for i, token in enumerate(self.vocabulary) if self._ids[token] != i]
 
+    def check_distinct(
+        self, remedy: str = "make a vocabulary of each token once, and what was built with this one again"
+    ) -> None:
+        """Raises: `InputError` where a token is there twice, which no new model should be trained with."""
+        if repeated := self.repeated():
+            first, last = repeated[0], self._ids[self.vocabulary[repeated[0]]]
+            raise InputError(
+                f"the vocabulary holds {self.vocabulary[first]!r} twice, as ids {first} and {last}",
+                where=self.source,
+                expected="each token once",
+                remedy=remedy,
+            )
+
     def token_to_id(self, token: str) -> int | None:
         return self._ids.get(token)
 
@@ -208,16 +221,9 @@ class Tokenizer(ABC):
     def _check(self):
         if not self.vocabulary:
             raise InputError("the vocabulary is empty", where=self.source, remedy="make one with `electra-tf vocab`")
-        repeated = self.repeated()
         # A model that was trained with such a vocabulary, as some published ones, needs it as it is.
-        if repeated and (self.source is None or not self.may_repeat):
-            first, last = repeated[0], self._ids[self.vocabulary[repeated[0]]]
-            raise InputError(
-                f"the vocabulary holds {self.vocabulary[first]!r} twice, as ids {first} and {last}",
-                where=self.source,
-                expected="each token once",
-                remedy="restore the file the model was trained with",
-            )
+        if self.source is None or not self.may_repeat:
+            self.check_distinct("restore the file the model was trained with")
         missing = [token for token in self.special_tokens if token not in self._ids]
         if missing:
             raise InputError(

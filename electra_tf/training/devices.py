@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from electra_tf.errors import ConfigError
+from electra_tf.settings import check_parallel
 
 STRATEGIES = ("one", "mirrored", "multi_worker", "tpu")
 
@@ -45,6 +46,7 @@ def use_threads(threads: int | None) -> int:
     """
     cores = len(os.sched_getaffinity(0))
     count = threads or cores
+    check_parallel(count, "threads")
     try:
         tf.config.threading.set_intra_op_parallelism_threads(count)
         tf.config.threading.set_inter_op_parallelism_threads(2)
@@ -120,6 +122,7 @@ def _local_devices(gpus, devices):
             )
         return [f"/gpu:{i}" for i in range(devices or len(gpus))]
     count = devices or 2
+    check_parallel(count, "devices")
     cpu = tf.config.list_physical_devices("CPU")[0]
     if len(tf.config.get_logical_device_configuration(cpu) or [None]) < count:
         try:
@@ -138,15 +141,39 @@ def _task() -> tuple[dict, str, int]:
     try:
         config = json.loads(os.environ["TF_CONFIG"])
         cluster, kind, index = config["cluster"], config["task"]["type"], config["task"]["index"]
-        cluster[kind][index]
+        if wrong := _wrong_in(cluster, kind, index):
+            raise ValueError(wrong)
         return cluster, kind, index
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        found = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError(
-            f"it does not describe a cluster ({error!r})",
+            f"it does not describe a cluster: {found}",
             where="the environment variable TF_CONFIG",
             expected='{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}',
             remedy="set it on every machine, with an index of its own, and start the same command on all",
         ) from error
+
+
+def _wrong_in(cluster, kind, index) -> str | None:
+    """What of a TF_CONFIG TensorFlow would end the process at, or wait at for ever."""
+    if not isinstance(cluster, dict) or not cluster or {*cluster} - {"chief", "worker"}:
+        return f"the cluster is {cluster}, and what trains alike is a worker, or the chief"
+    for addresses in cluster.values():
+        if not isinstance(addresses, list) or not all(map(_is_address, addresses)):
+            return f"addresses are {addresses}"
+    if "chief" in cluster and len(cluster["chief"]) != 1:
+        return f"there are {len(cluster['chief'])} chiefs"
+    every = [address for addresses in cluster.values() for address in addresses]
+    if twice := sorted({address for address in every if every.count(address) > 1}):
+        return f"two of it have the address {twice[0]}"
+    if not isinstance(kind, str) or type(index) is not int or not 0 <= index < len(cluster.get(kind, ())):
+        return f"this process is {kind} {index}, which is not in it"
+    return None
+
+
+def _is_address(text):
+    host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    return bool(host) and port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536
 
 
 def is_chief(strategy: str) -> bool:

@@ -8,6 +8,8 @@ from electra_tf.optimizers import OPTIMIZERS
 from electra_tf.settings import check_numbers
 from electra_tf.training.compilation import check_compiler
 
+_LARGEST_BATCH = 1 << 20  # rows; the largest published have some ten thousand
+
 
 def free(default):
     """A field that may differ on resume, because it does not change what is computed."""
@@ -56,6 +58,13 @@ class Recipe:
         for name in ("steps", "batch_size", "micro_batches", "log_every", "checkpoint_every", "keep"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}", where="Recipe", expected="at least 1")
+        if self.batch_size > _LARGEST_BATCH:
+            raise ConfigError(
+                f"batch_size is {self.batch_size:,}",
+                where="Recipe",
+                expected=f"at most {_LARGEST_BATCH:,} rows",
+                remedy="take a smaller one; more steps see as many rows",
+            )
         for name in ("eval_every", "milestone_every", "eval_examples", "eval_seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}", where="Recipe", expected="0 or more")

@@ -166,7 +166,7 @@ def _external_group(file, name, secret):
         (_external_link, "is a link to other.h5"),
         (_external_group, "is a link to other.h5"),
         (_soft_link, "is a link to /elsewhere"),
-        (_claimed_numbers, "bytes of weights are claimed"),
+        (_claimed_numbers, "bytes in memory"),
     ],
 )
 def test_nothing_outside_the_file_is_read(file, make, told, tmp_path, monkeypatch):

@@ -1,9 +1,13 @@
 """`electra-tf fill-mask`: the tokens and scores of transformers' pipeline, and queries without an answer refused."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from electra_tf.checkpoints.containers.safetensors import read_tensors, write_tensors
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SENTENCE = "The captain looked at the [MASK]."
@@ -106,3 +110,21 @@ def test_a_path_with_nothing_is_a_users_error(electra_tf, tmp_path):
     done = electra_tf("fill-mask", "--input", tmp_path / "nowhere", SENTENCE)
     assert done.returncode == 2
     assert "there is no such file or folder" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["fill-mask", "detect"])
+def test_weights_that_are_no_numbers_give_no_answer(electra_tf, folders, command, tmp_path):
+    name = {"fill-mask": "generator", "detect": "discriminator"}[command]
+    folder = shutil.copytree(folders / name, tmp_path / "hf")
+    tensors = read_tensors(folder / "model.safetensors")
+    tensors["electra.embeddings.word_embeddings.weight"][5] = np.nan
+    write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    done = electra_tf(command, "--input", folder, "the [MASK] .")
+    assert done.returncode == 2 and done.stdout == ""
+    assert "not numbers" in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--threshold=nan", "--threshold=2", "--threshold=-1", "--heads=-1"])
+def test_a_threshold_that_is_none_is_refused(electra_tf, folders, flag):
+    done = electra_tf("detect", "--input", folders / "discriminator", flag, "the sea .")
+    assert done.returncode == 2 and flag[2:].split("=")[0] in done.stderr

@@ -286,3 +286,16 @@ def test_brightmarts_albert_is_refused_with_the_reason(electra_tf, command):
     done = electra_tf(*command, prefix)
     assert done.returncode == 2
     assert "another network" in done.stderr
+
+
+def test_a_shard_of_other_content_is_told_of_unless_that_is_not_asked(electra_tf, quick_data, tmp_path):
+    data = shutil.copytree(quick_data, tmp_path / "data")
+    assert "as they were written" in electra_tf("inspect", data).stdout
+    shard = max(data.glob("*.tfrecord*"), key=lambda path: path.stat().st_size)
+    content = shard.read_bytes()
+    size = 16 + int.from_bytes(content[:8], "little")
+    shard.write_bytes(content[size:] + content[:size])  # the first record comes last
+    done = electra_tf("inspect", data)
+    assert done.returncode == 2 and f"{shard.name}\n" in done.stderr
+    assert "a shard holds other examples" in done.stderr
+    assert "not verified" in electra_tf("inspect", "--noverify", data).stdout

@@ -58,6 +58,17 @@ def test_answers_are_columns_in_the_order_of_the_input(tuned, files, tmp_path):
     assert scored["accuracy"] == pytest.approx(np.mean([a == b for a, b in zip(answers, labels, strict=True)]))
 
 
+def test_a_changed_temperature_is_not_taken_for_what_was_written(tuned, tmp_path):
+    folder = shutil.copytree(tuned[0] / "seed-0", tmp_path / "seed-0")
+    file = folder / "calibration.json"
+    written, temperature = file.read_text(), json.loads(file.read_text())["temperature"]
+    file.write_text(written.replace(str(temperature), str(temperature + 1)))
+    for words in (["predict", "--input", folder, "sea"], ["convert", "--input", folder, "--output", tmp_path / "hf"]):
+        done = run_command(*words)
+        assert done.returncode == 2 and "it was changed" in done.stderr and str(file) in done.stderr, done.stderr
+    assert not (tmp_path / "hf").exists()
+
+
 def test_answers_are_lines_of_json_too_and_several_models_are_averaged(tuned, files, tmp_path):
     folder, _ = tuned
     columns = run_command("predict", "--input", folder, "--all", "--file", files / "test.jsonl").stdout.splitlines()

@@ -2,9 +2,15 @@
 
 import pytest
 
+from electra_tf.data.builder import build_data
+from electra_tf.errors import InputError
+from electra_tf.finetuning.run import begins_at
+from electra_tf.pretraining.run import pretrain
+from electra_tf.pretraining.settings import Electra
 from electra_tf.pretraining.tokens import Tokens, begins_in_albert
 from electra_tf.text.sentencepiece_vocabulary import train_sentencepiece
 from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from electra_tf.training.recipe import Recipe
 
 
 def beginning(tokenizer, **compat):
@@ -47,3 +53,16 @@ def test_ascii_words_are_of_sentencepiece_alone(sentencepiece):
     assert letters and letters.isdisjoint(beginning(sentencepiece, ascii_words=True))
     wordpiece = WordPieceTokenizer([*SPECIAL_TOKENS, "a", "##é"])
     assert beginning(wordpiece, ascii_words=True) == {*SPECIAL_TOKENS, "a"}
+
+
+def test_nothing_new_is_trained_with_a_token_that_is_twice(tmp_path):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "sea", "ship", "the"]
+    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
+    (tmp_path / "a.txt").write_text("the sea the ship\n\nthe ship the sea\n" * 40)
+    build_data(tmp_path / "a.txt", tmp_path / "vocab.txt", tmp_path / "data", length=8, held_out=0, processes=0)
+    sizes = {"embedding_size": 4, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
+    with pytest.raises(InputError, match="'the' twice, as ids 5 and 8"):
+        pretrain(tmp_path / "data", tmp_path / "run", Electra(discriminator=sizes), Recipe(steps=1, batch_size=2))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="'the' twice, as ids 5 and 8"):
+        begins_at(None, "electra_tiny", tmp_path / "vocab.txt")

@@ -340,3 +340,32 @@ def test_every_code_point(folder):
     texts = [f"a{chr(c)}b" for c in range(0, 0x30000, 17) if unicodedata.category(chr(c))[0] != "C"]
     theirs = transformers_class(settings, folder)
     assert_same(ours(tokenizer, texts), theirs(texts, split_special_tokens=True)["input_ids"], texts)
+
+
+GROWING = {
+    "a long replacement": {"type": "Replace", "pattern": {"String": "e"}, "content": "e" * 100_000},
+    "one of an expression": {"type": "Replace", "pattern": {"Regex": "."}, "content": "ee"},
+    "what is put before": {"type": "Prepend", "prepend": "e" * 100_000},
+    "steps within a step": {"type": "Sequence", "normalizers": []},
+}
+
+
+@pytest.mark.parametrize("step", GROWING.values(), ids=GROWING)
+def test_a_normalizer_that_makes_long_texts_of_short_ones_is_refused(step, spiece_folder, tmp_path):
+    SentencePieceTokenizer.from_pretrained(spiece_folder / "spiece.model").save(tmp_path)
+    fast = json.loads((tmp_path / "tokenizer.json").read_text())
+    fast["normalizer"]["normalizers"].append(step)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fast))
+    (tmp_path / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match="makes a text longer"):
+        SentencePieceTokenizer.from_pretrained(tmp_path)
+
+
+def test_rows_are_not_filled_up_as_the_file_says(spiece_folder, tmp_path):
+    SentencePieceTokenizer.from_pretrained(spiece_folder / "spiece.model").save(tmp_path)
+    fast = json.loads((tmp_path / "tokenizer.json").read_text())
+    filled = {"direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"}
+    fast["padding"] = {"strategy": {"Fixed": 10**12}, **filled}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fast))
+    (tmp_path / "tokenizer_config.json").unlink()
+    assert len(SentencePieceTokenizer.from_pretrained(tmp_path).encode("the sea").ids) < 20

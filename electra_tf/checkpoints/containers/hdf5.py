@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from electra_tf.checkpoints.containers.claims import check_claim
 from electra_tf.errors import CheckpointError
 
+_MOST_LINKS = 50_000  # a thousand blocks have 16,000 weights; each takes HDF5 a millisecond
 _ATTRIBUTE_BYTES = 64_000  # HDF5 allows 64 KB; Keras splits longer lists of names
 
 
@@ -21,44 +23,51 @@ def open_weights(path) -> Iterator[list]:
 
     try:
         with h5py.File(path, "r") as file:
-            _check_is_whole(file, path)
-            yield list(_listed(file, path))
+            yield list(_listed(file, path, check_is_whole(file, path)))
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise _damaged(path, f"the file cannot be read ({error})") from error
 
 
-def _check_is_whole(file, path):
-    """HDF5 may take bytes from any file of this machine, and claim numbers that it does not hold: refused."""
+def check_is_whole(file, path) -> dict:
+    """Every dataset by its path. HDF5 may take bytes from any file of this machine, and claim what it does not hold.
+
+    Args:
+        file: as h5py has opened it. path: of the file, or of the archive that it is in.
+
+    Raises: `CheckpointError` for a file that does.
+    """
     import h5py
 
-    claimed, stored, links = 0, 0, {}
-    file.visititems_links(lambda name, link: links.update({name: link}))  # HDF5 does not bear errors in there
+    claimed, links, datasets = 0, {}, {}
+
+    def visit(name, link):  # HDF5 does not bear errors in here
+        links[name] = link
+        return len(links) > _MOST_LINKS or None
+
+    if file.visititems_links(visit):
+        raise _damaged(path, f"it holds more than {_MOST_LINKS:,} weights and groups")
     for name, link in links.items():
         if not isinstance(link, h5py.HardLink):
             raise _damaged(path, f"{name} is a link to {getattr(link, 'filename', link.path)}")
         if isinstance(item := file[name], h5py.Dataset):
             if item.external or item.is_virtual:
                 raise _damaged(path, f"the numbers of {name} are in other files")
-            claimed, stored = claimed + item.nbytes, stored + item.id.get_storage_size()
-    if claimed > 20 * stored:  # trained weights hardly compress
-        raise _damaged(path, f"{claimed:,} bytes of weights are claimed, and {stored:,} are there")
+            claimed, datasets[name] = claimed + item.nbytes, item
+    check_claim(claimed, path)
+    return datasets
 
 
-def _listed(file, path):
-    import h5py
-
-    listed, found = set(), []
+def _listed(file, path, datasets):
+    listed = set()
     for layer in _names(file, "layer_names", path):
         if layer not in file:
             raise _damaged(path, f"the layer {layer} is listed and not there")
         for name in _names(file[layer], "weight_names", path):
-            if name not in file[layer]:
+            if f"{layer}/{name}" not in datasets:
                 raise _damaged(path, f"the weight {layer}/{name} is listed and not there")
             listed.add(f"{layer}/{name}")
-            yield name, file[layer][name]
-    file.visit(found.append)
-    found = [name for name in found if isinstance(file[name], h5py.Dataset)]
-    if others := sorted(set(found) - listed):
+            yield name, datasets[f"{layer}/{name}"]
+    if others := sorted(datasets.keys() - listed):
         raise _damaged(path, f"{len(others)} weights are there and not listed, {others[0]} among them")
 
 
@@ -113,6 +122,6 @@ def _damaged(path, found):
     return CheckpointError(
         found,
         where=path,
-        expected="a whole tf_model.h5 of transformers 4",
+        expected="a whole file as Keras wrote it, such as tf_model.h5 of transformers 4",
         remedy="copy it again from where it came from, or convert the model's PyTorch weights",
     )

@@ -2,10 +2,16 @@
 
 import io
 import json
+import lzma
 import struct
 import zipfile
+import zlib
 
+from electra_tf.checkpoints.containers.claims import check_claim
+from electra_tf.checkpoints.containers.hdf5 import check_is_whole
 from electra_tf.errors import CheckpointError
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
 
 class _Window(io.RawIOBase):
@@ -44,25 +50,20 @@ class _Window(io.RawIOBase):
 def read_description(path) -> tuple[dict, dict[str, tuple[str, tuple[int, ...]]]]:
     """(`config.json`, type and shape of every weight by its path) of a `.keras` file, without reading the weights.
 
-    Raises: `CheckpointError` for a damaged file.
+    Raises: `CheckpointError` for a damaged file, and one that claims to hold more than it can.
     """
     import h5py
 
-    shapes = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            shapes[name] = (item.dtype.name, item.shape)
-
     try:
         with zipfile.ZipFile(path) as archive:
+            check_claim(sum(member.file_size for member in archive.infolist()), path)
             description = json.loads(archive.read("config.json"))
             member = archive.getinfo("model.weights.h5")
             stored = member.compress_type == zipfile.ZIP_STORED
             with _Window(path, member) if stored else archive.open(member) as weights, h5py.File(weights, "r") as file:
-                file.visititems(visit)
+                shapes = {name: (item.dtype.name, item.shape) for name, item in check_is_whole(file, path).items()}
             return {"class_name": description["class_name"], "config": description["config"]}, shapes
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, *_DAMAGE) as error:
         raise CheckpointError(
             f"the file cannot be read: {error}",
             where=path,

@@ -4,9 +4,11 @@ Both formats of `torch.save` are read: the zip archive (PyTorch 1.6 and later) a
 """
 
 import errno
+import lzma
 import os
 import pickle
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from electra_tf.checkpoints.containers.claims import check_claim
 from electra_tf.checkpoints.containers.safetensors import numpy_type
 from electra_tf.errors import CheckpointError, DependencyError
 
@@ -111,6 +114,7 @@ def _opened(path):
                 yield _legacy(file, path)
                 return
             with zipfile.ZipFile(file) as archive:
+                check_claim(sum(member.file_size for member in archive.infolist()), path)
                 yield _zipped(archive, path)
     except OSError as error:
         raise CheckpointError(
@@ -118,7 +122,7 @@ def _opened(path):
             where=path,
             remedy="check that you may read it, and the disk",
         ) from error
-    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, KeyError, EOFError, NotImplementedError) as error:
         raise _damaged(path, f"the archive cannot be read ({error})") from error
 
 
@@ -178,6 +182,8 @@ def _state(content, path):
     if others or not content:
         found = f"the dictionary holds what is no tensor: {', '.join(sorted(others)[:5])}" if others else "no tensors"
         raise CheckpointError(found, where=path, expected="a state dictionary: tensors by name")
+    # A stride of 0 makes any number of one; tied tensors are one storage.
+    check_claim(sum(view.storage.dtype.itemsize * prod(map(abs, view.shape)) for view in content.values()), path)
     return content
 
 

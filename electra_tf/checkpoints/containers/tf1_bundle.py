@@ -1,7 +1,9 @@
 """TF-V1's checkpoints: an index and data of named variables, as `tf.train.Saver` writes and restores them."""
 
+import glob
 import re
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +63,23 @@ def read_types(path) -> dict[str, tuple[str, tuple[int, ...]]]:
 def read_variables(prefix, pattern=".*") -> dict[str, np.ndarray]:
     """Variables whose names match; a damaged one is recognised by its checksum. Raises: `CheckpointError`."""
     shards, entries = _index(prefix)
-    return {
-        name: _variable(prefix, shards, name, entries[name])
-        for name in sorted(filter(re.compile(pattern).fullmatch, entries))
-    }
+    names = sorted(filter(re.compile(pattern).fullmatch, entries))
+    _check_claims(entries, prefix)
+    return {name: _variable(prefix, shards, name, entries[name]) for name in names}
+
+
+def _check_claims(entries, prefix):
+    """Raises `CheckpointError` where variables share their bytes, or are larger than all data: memory for nothing."""
+    held = sum(file.stat().st_size for file in prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*"))
+    ends = {}
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].shard, item[1].offset, item[1].size)):
+        if entry.size and entry.offset < ends.get(entry.shard, 0):
+            raise _damaged(f"{name} cannot be read", prefix, ValueError("its bytes are those of another variable, too"))
+        ends[entry.shard] = entry.offset + entry.size
+        if entry.is_parted and entry.dtype != "string" and held < prod(entry.shape) * numpy_type(entry.dtype).itemsize:
+            raise _damaged(
+                f"{name} cannot be read", prefix, ValueError(f"{list(entry.shape)} of {held:,} bytes in all")
+            )
 
 
 def write_variables(folder, tensors: Mapping[str, np.ndarray], beside: Mapping[str, str] | None = None) -> Path:

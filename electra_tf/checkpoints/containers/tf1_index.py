@@ -19,6 +19,7 @@ TYPES = {1: ("float32", 4), 2: ("float64", 8), 3: ("int32", 4), 4: ("uint8", 1),
 TYPES |= {7: ("string", None), 8: ("complex64", 8), 9: ("int64", 8), 10: ("bool", 1), 14: ("bfloat16", 2)}
 TYPES |= {17: ("uint16", 2), 18: ("complex128", 16), 19: ("float16", 2), 22: ("uint32", 4), 23: ("uint64", 8)}
 _MOST_AXES = 254
+_LONGEST = 1000  # bytes of a name
 
 
 class Entry(NamedTuple):
@@ -43,8 +44,11 @@ def read_index(path: Path) -> tuple[int, dict[str, Entry]]:
         raise ValueError("it does not end as an index does")
     _, at = _handle(data[-_FOOTER:], 0)
     index, _ = _handle(data[-_FOOTER:], at)
+    read = 0
     for _, value in _rows(_block(data, *index)):
         block, _ = _handle(value, 0)
+        if (read := read + block[1]) > len(data):
+            raise ValueError("blocks of it overlap")
         for name, content in _rows(_block(data, *block)):
             if not name:
                 shards = _shards(content)
@@ -96,6 +100,8 @@ def _rows(block) -> Iterator[tuple[bytes, bytes]]:
         if shared > len(key) or at + own + size > end:
             raise ValueError("a row of it does not fit its block")
         key = key[:shared] + block[at : at + own]
+        if len(key) > _LONGEST:  # a row of some bytes can repeat all of the one before
+            raise ValueError(f"a name in it has {len(key):,} bytes")
         yield key, block[at + own : at + own + size]
         at += own + size
 
