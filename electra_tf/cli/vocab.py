@@ -21,6 +21,7 @@ electra-tf vocab --kind sentencepiece --input 'text/*.txt' --size 30000 --output
 
 REPORT_NAME = "vocabulary_report.json"
 MUCH_STRIPPED = 0.05  # share of words that lose an accent, from which on it is said
+MUCH_DECOMPOSED = 0.01  # and of those in NFD
 
 # Flags that one kind of vocabulary alone knows.
 ONLY = {
@@ -89,6 +90,8 @@ def define_flags() -> None:
 
 def run(flag_values) -> None:
     from electra_tf.data.corpus import expand, named, read_documents
+    from electra_tf.data.unknown_text import composed
+    from electra_tf.errors import shown
     from electra_tf.files import whole_folder, write_whole
 
     _refuse_flags(flag_values)
@@ -119,6 +122,13 @@ def run(flag_values) -> None:
         print(
             f"warning: {facts['stripped']:.1%} of the words lose an accent or a tone: where these tell words apart, "
             "as in Vietnamese, keep them with --nostrip_accents",
+            file=sys.stderr,
+        )
+    if facts["decomposed"] > MUCH_DECOMPOSED:
+        print(
+            f"warning: {facts['decomposed']:.1%} of the words are in NFD, their letters taken apart, and to this "
+            "vocabulary the same words in NFC, as most text is, are others: give the text in NFC, made by: "
+            f"{shown(composed(paths[0]))}",
             file=sys.stderr,
         )
     print(json.dumps(facts) if flag_values.json else _in_words(facts, folder))

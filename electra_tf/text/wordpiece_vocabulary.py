@@ -68,9 +68,9 @@ def train_vocabulary(
     pieces = _learn(usable, alphabet, size - len(head) - len(tail), min_frequency)
     vocabulary = [*head, *pieces, *tail]
     found = measure_vocabulary(vocabulary, words)
-    return vocabulary, report(
-        found, size=len(vocabulary), requested_size=size, alphabet=len(alphabet), stripped=stripped
-    )
+    apart = sum(n for word, n in words.items() if len(unicodedata.normalize("NFC", word)) < len(word))
+    sizes = {"size": len(vocabulary), "requested_size": size, "alphabet": len(alphabet)}
+    return vocabulary, report(found, **sizes, stripped=stripped, decomposed=apart / found.words)
 
 
 def count_words(lines: Iterable[str], settings: WordPieceSettings) -> Counter[str]:
