@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from electra_tf.checkpoints import pretrained, write_folder
+from electra_tf.checkpoints.models import LoadedModel
 from electra_tf.checkpoints.name_tables import model_tensors
 from electra_tf.models import EncoderConfig
 
@@ -190,3 +191,32 @@ def test_a_conversion_killed_at_any_operation(models, tmp_path, to, place):
     old, new = (["convert", "--input", str(models / name), "--to", to] for name in ("old", "new"))
     name = "model.keras" if to == "keras" else "model"
     print(check_kills(Case(imports, name, old, new), tmp_path, PLACES[place]))
+
+
+@pytest.mark.slow
+def test_a_copy_of_records_killed_at_any_operation(text, quick_vocab, tmp_path):
+    made = data_case(text, quick_vocab)
+    run = Driver(made.imports, tmp_path)
+    assert run([*made.new, "--output", str(tmp_path / "made")])["status"] == 0
+    copy = ["data", "--records", f"{tmp_path}/made/*.tfrecord", "--vocab", str(quick_vocab), "--length", "32"]
+    imports = f"{made.imports},electra_tf.data.importing"
+    print(check_kills(Case(imports, "data", None, [*copy, "--held_out", "0.1"]), tmp_path / "of", False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+def test_predictions_killed_at_any_operation(quick_vocab, tmp_path, place):
+    config = EncoderConfig(
+        vocab_size=500, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+    )
+    heads, rng = ("sequence_classifier",), np.random.default_rng(0)
+    table = model_tensors(vars(config) | {"num_labels": 2}, "encoder", heads)
+    weights = {t.ours: rng.normal(size=t.shape("ours")).astype("float32") for t in table}
+    model = LoadedModel("ElectraForSequenceClassification", config, weights, heads)
+    write_folder(tmp_path / "model", model, str(quick_vocab))
+    commands = []
+    for name, rows in (("old", 2), ("new", 3)):
+        (tmp_path / f"{name}.csv").write_text("text\n" + "the sea\n" * rows)
+        commands.append(["predict", "--input", str(tmp_path / "model"), "--file", str(tmp_path / f"{name}.csv")])
+    imports = "tensorflow,electra_tf.models,electra_tf.cli.predict,electra_tf.finetuning.averaging"
+    print(check_kills(Case(imports, "answers.tsv", *commands), tmp_path / "of", PLACES[place]))
