@@ -211,13 +211,15 @@ def _refuse_folder(folder, kind):
         found, where = f"the folder holds something else than a vocabulary: {', '.join(strange[:3])}", folder
     elif folder.exists() and not folder.is_dir():
         found, where = "there is a file of this name", folder
+    elif not os.access(above := next(path for path in folder.resolve().parents if path.exists()), os.W_OK):
+        found, where = "nothing can be written there", above
     else:
         return
     raise OutputError(
         found,
         where=where,
         expected="a new folder, or one with a vocabulary of this kind, which is replaced",
-        remedy="name another --output, or remove what is there",
+        remedy="name another --output, or change what is there",
     )
 
 

@@ -280,3 +280,9 @@ def test_a_folder_with_something_else_is_refused_before_the_work(electra_tf_voca
     (corpus / "made" / "thesis.tex").write_text("x")
     with pytest.raises(OutputError, match=r"(?s)thesis\.tex.*name another --output"):
         electra_tf_vocab(f"--input={corpus}/nothing.txt", f"--output={corpus}/made")
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(electra_tf_vocab, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # rights say nothing to root
+    with pytest.raises(OutputError, match=r"(?s)nothing can be written there.*name another --output"):
+        electra_tf_vocab(f"--input={tmp_path}/nothing.txt", f"--output={tmp_path}/new/made")
