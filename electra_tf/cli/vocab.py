@@ -21,7 +21,7 @@ electra-tf vocab --kind sentencepiece --input 'text/*.txt' --size 30000 --output
 
 REPORT_NAME = "vocabulary_report.json"
 MUCH_STRIPPED = 0.05  # share of words that lose an accent, from which on it is said
-MUCH_DECOMPOSED = 0.01  # and of those in NFD
+MUCH_JOINED = MUCH_DECOMPOSED = 0.01  # and of those that lose a joiner, or are in NFD
 
 # Flags that one kind of vocabulary alone knows.
 ONLY = {
@@ -122,6 +122,12 @@ def run(flag_values) -> None:
         print(
             f"warning: {facts['stripped']:.1%} of the words lose an accent or a tone: where these tell words apart, "
             "as in Vietnamese, keep them with --nostrip_accents",
+            file=sys.stderr,
+        )
+    if facts["joined"] > MUCH_JOINED:
+        print(
+            f"warning: {facts['joined']:.1%} of the words lose a joiner (U+200C or U+200D), as with any tokenizer of "
+            "BERT's kind: where it parts a word, as in Persian, write a blank in its place, in all texts",
             file=sys.stderr,
         )
     if facts["decomposed"] > MUCH_DECOMPOSED:

@@ -37,6 +37,7 @@ class VocabularyReport:
         words, distinct_words, tokens_per_word, unknown_rate, alphabet_coverage: see `Fit`.
         alphabet: different characters in the vocabulary.
         stripped: share of words that lose an accent.
+        joined: share of words that lose a joiner (U+200C, U+200D), as in Persian.
         decomposed: share of words with letters that the vocabulary holds taken apart, since the text is in NFD: to it
             the same words as they are usually written are others.
     """
@@ -50,6 +51,7 @@ class VocabularyReport:
     alphabet: int
     alphabet_coverage: float
     stripped: float
+    joined: float
     decomposed: float
 
 
@@ -80,11 +82,8 @@ def fit(words: Mapping[str, int], encode: Callable[[list[str]], Iterable], unkno
     )
 
 
-def report(
-    fit: Fit, *, size: int, requested_size: int, alphabet: int, stripped: float, decomposed: float = 0.0
-) -> VocabularyReport:
-    own = {"size": size, "requested_size": requested_size, "alphabet": alphabet}
-    return VocabularyReport(**own, stripped=stripped, decomposed=decomposed, **vars(fit))
+def report(fit: Fit, *, joined: float = 0.0, decomposed: float = 0.0, **facts) -> VocabularyReport:
+    return VocabularyReport(joined=joined, decomposed=decomposed, **facts, **vars(fit))
 
 
 def count_characters(words: Mapping[str, int]) -> Counter[str]:

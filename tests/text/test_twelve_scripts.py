@@ -132,6 +132,9 @@ def test_every_character_is_known_and_what_is_stripped_is_said(script, vocabular
     changed = sum(kept(word, True) != kept(word, False) for word in words) / len(words)
     said = changed > 0.05 and not script.refused
     assert ("lose an accent" in done.stderr) == said
+    joined = sum("\u200c" in word or "\u200d" in word for word in words) / len(script.lines.split())
+    assert report["joined"] == pytest.approx(joined)
+    assert ("lose a joiner" in done.stderr) == (joined > 0.01)
     assert script.refused or report["stripped"] == pytest.approx(changed, abs=0.05)
 
 
