@@ -175,13 +175,18 @@ def whole_folder(folder, is_known: Callable[[str], bool], megabytes: float) -> I
 def _told(kind, path, megabytes):
     try:
         yield
-    except OSError as error:
-        raise OutputError(
-            f"the {kind} cannot be written: {error.strerror or error}",
-            where=path,
-            expected=f"{max(1, round(megabytes))} MB of free space there",
-            remedy="choose a place that can be written to, on a disk with space",
-        ) from error
+    except (OSError, OutputError) as error:
+        if isinstance(error, OutputError):  # of a file in a folder aside; its user knows the folder by its name
+            error = error.__cause__
+        if not isinstance(error, OSError):
+            raise
+        told = {
+            "expected": f"{max(1, round(megabytes))} MB of free space there",
+            "remedy": "choose a place that can be written to, on a disk with space",
+        }
+        if error.errno == errno.ENAMETOOLONG:  # longer still are the names beside it
+            told = {"expected": "a name of at most 230 bytes", "remedy": "choose a shorter one"}
+        raise OutputError(f"the {kind} cannot be written: {error.strerror or error}", where=path, **told) from error
 
 
 def _check_replaceable(folder, is_known):

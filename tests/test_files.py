@@ -128,6 +128,25 @@ def test_what_cannot_be_written_is_told_with_its_place_and_size(tmp_path):
     assert contents(tmp_path) == {"file": "kept"}
 
 
+def test_a_file_in_a_folder_that_cannot_be_written_is_told_by_the_folders_name(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError) as caught, whole_folder(tmp_path / "model", str.isalpha, 40) as aside:
+        monkeypatch.setattr(os, "fsync", full)
+        write_whole(aside / "weights", "new")
+    assert caught.value.found == "the folder cannot be written: No space left on device"
+    assert (caught.value.where, caught.value.expected) == (tmp_path / "model", "40 MB of free space there")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_too_long_is_told_so(tmp_path):
+    with pytest.raises(OutputError, match=r"(?s)File name too long.*at most 230 bytes.*choose a shorter one"):
+        write_whole(tmp_path / ("n" * 250), "new")
+    write_whole(tmp_path / ("n" * 230), "new")
+    assert contents(tmp_path) == {"n" * 230: "new"}
+
+
 def test_a_file_system_that_cannot_sync_a_folder_is_written_to_all_the_same(tmp_path, monkeypatch):
     sync = os.fsync
 

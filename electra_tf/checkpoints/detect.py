@@ -1,8 +1,9 @@
 """What is at a path: a run, a model, a data set or a vocabulary, told from what is there."""
 
+import shlex
 from pathlib import Path
 
-from electra_tf.checkpoints.transformers_folder import CONFIG, WEIGHT_FILES, WEIGHTS
+from electra_tf.checkpoints.transformers_folder import BIN, CONFIG, WEIGHT_FILES, WEIGHTS
 from electra_tf.errors import InputError
 
 # Files that tell what a folder is, in the order they are looked for.
@@ -11,6 +12,7 @@ _FOLDERS = {
     "data_set": ("manifest.json",),
     "transformers_folder": WEIGHT_FILES,
 }
+_OF_PYTORCH = (".ckpt", ".pt", ".pth", ".bin")  # Lightning's, and what people call theirs
 _VOCABULARIES = ("vocab.txt", "tokenizer.json", "spiece.model")  # which lie beside models, too
 
 
@@ -39,6 +41,15 @@ def recognise(path) -> str:
         return "vocabulary"
     elif path.name in (*WEIGHT_FILES, CONFIG) and path.is_file():
         raise InputError("this is a file of a folder", where=path, expected="the folder", remedy=f"name {path.parent}")
+    elif path.suffix in _OF_PYTORCH and path.is_file():
+        folder = path.with_name(f"{path.stem}-folder")
+        to, name = shlex.quote(str(folder)), shlex.quote(str(path))
+        raise InputError(
+            "the file is called as PyTorch's checkpoints are",
+            where=path,
+            expected=f"a folder with it as {BIN}, and the {CONFIG} of its model",
+            remedy=f"copy that {CONFIG} into a folder that is made by: mkdir {to} && cp {name} {to}/{BIN}",
+        )
     else:
         found = "the file cannot be opened here" if path.exists() else "there is no such file or folder"
     seeds = sorted(seed.parent for seed in path.glob("seed-*/run.json"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from electra_tf.checkpoints.containers.pytorch_bin import read_bin, read_bin_shapes, write_bin
+from electra_tf.checkpoints.containers.pytorch_bin import is_nested, read_bin, read_bin_shapes, write_bin
 from electra_tf.checkpoints.containers.safetensors import numpy_type, read_header, read_tensors, write_tensors
 from electra_tf.checkpoints.models import OWN, LoadedModel
 from electra_tf.checkpoints.name_tables import ARCHITECTURES, MODEL_CLASSES
@@ -27,13 +27,13 @@ from electra_tf.files import is_lfs_pointer, whole_folder
 if TYPE_CHECKING:
     from electra_tf.text.tokenizer import Tokenizer
 
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CONFIG, WEIGHTS, BIN, CARD = "config.json", "model.safetensors", "pytorch_model.bin", "README.md"
 # What transformers writes, in the order of preference.
 WEIGHT_FILES = (
     WEIGHTS,
     f"{WEIGHTS}.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
+    BIN,
+    f"{BIN}.index.json",
     "tf_model.h5",
 )
 FORMS = ("safetensors", "bin", "h5")
@@ -78,7 +78,7 @@ def write_folder(
     megabytes = sum(array.nbytes for array in tensors.values()) / 1e6
     with whole_folder(folder, _is_ours, megabytes) as aside:
         if form == "bin":
-            write_bin(aside / "pytorch_model.bin", tensors)
+            write_bin(aside / BIN, tensors)
         elif form == "h5":
             write_h5(aside / "tf_model.h5", tensors, model.name)
         else:
@@ -316,6 +316,16 @@ def read_weights(path, keep_tied: str | None = None) -> dict[str, np.ndarray]:
         tensors = _read_shards(path, _READERS) if path.suffix == ".json" else _READERS[path.suffix](path)
         tensors = from_tensorflow(tensors) if has_tensorflow_names(tensors) else unwrapped(tensors)
     return {name: array.astype("float32") if array.dtype.name in _HALF else array for name, array in tensors.items()}
+
+
+def is_wrapped(folder) -> bool:
+    """Whether the weights are as a training program left them, under other names or in another dictionary, where
+    transformers does not look for them."""
+    path = weights_file(folder)
+    if path.suffix not in _READERS:
+        return False
+    names = _SHAPES[path.suffix](path)
+    return unwrapped(names) != names or (path.suffix == ".bin" and is_nested(path))
 
 
 def read_shapes(path) -> dict[str, tuple[str, tuple[int, ...]]]:

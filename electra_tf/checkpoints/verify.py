@@ -9,6 +9,7 @@ from electra_tf.checkpoints.formats import holds
 from electra_tf.checkpoints.hub import located
 from electra_tf.checkpoints.name_tables import MODEL_CLASSES
 from electra_tf.checkpoints.reading import lacks_configuration, read_model
+from electra_tf.checkpoints.transformers_folder import is_wrapped, read_weights, weights_file
 from electra_tf.errors import CheckpointError
 
 
@@ -86,9 +87,16 @@ def _run_transformers(folder, model, rows, mask):
     import torch
     import transformers
 
+    state = None
+    if is_wrapped(folder):  # transformers' class, and the tensors where it does not find them by itself
+        state = {name: torch.from_numpy(array) for name, array in read_weights(weights_file(folder)).items()}
     try:
         peer = getattr(transformers, model.name).from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager"
+            folder if state is None else None,
+            config=transformers.AutoConfig.from_pretrained(folder),
+            state_dict=state,
+            dtype=torch.float32,
+            attn_implementation="eager",
         )
     except Exception as error:  # whatever transformers raises over a folder that is read here
         raise CheckpointError(

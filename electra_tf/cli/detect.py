@@ -5,7 +5,7 @@ import sys
 
 from absl import flags
 
-from electra_tf.cli.queries import define_model_flags, encode, logits, open_model, require_sentences
+from electra_tf.cli.queries import define_model_flags, encode, logits, open_model, require_sentences, tell_unknown
 from electra_tf.errors import CheckpointError, shown
 
 DESCRIPTION = "Marks the tokens of sentences that look replaced, with their probabilities, by a discriminator."
@@ -31,6 +31,7 @@ def run(flag_values, sentences: list[str]) -> None:
             remedy="leave --tower out to ask the discriminator, or use `electra-tf fill-mask`",
         )
     model, tokenizer = open_model(flag_values)
+    tell_unknown(tokenizer, sentences)
     answers = [detect(model, tokenizer, sentence) for sentence in sentences]
     if flag_values.json:
         marked = [_with_marks(answer, flag_values.threshold) for answer in answers]

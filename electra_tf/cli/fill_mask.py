@@ -4,7 +4,7 @@ import json
 
 from absl import flags
 
-from electra_tf.cli.queries import define_model_flags, encode, logits, open_model, require_sentences
+from electra_tf.cli.queries import define_model_flags, encode, logits, open_model, require_sentences, tell_unknown
 from electra_tf.errors import CheckpointError, InputError, shown
 
 DESCRIPTION = "Shows the likeliest tokens for each [MASK] in sentences, by a model with a masked-LM head."
@@ -26,6 +26,7 @@ def run(flag_values, sentences: list[str]) -> None:
             remedy="leave --tower out to ask the generator, or use `electra-tf detect`",
         )
     model, tokenizer = open_model(flag_values)
+    tell_unknown(tokenizer, sentences)
     answers = [fill_mask(model, tokenizer, sentence, flag_values.top) for sentence in sentences]
     if flag_values.json:
         print(json.dumps(answers, ensure_ascii=False))

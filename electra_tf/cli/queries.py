@@ -1,8 +1,10 @@
 """What `fill-mask` and `detect` share: the flags that name a model, opening it, and sentences as ids."""
 
+import sys
+
 from absl import flags
 
-from electra_tf.errors import CheckpointError, InputError
+from electra_tf.errors import CheckpointError, InputError, shown
 
 flags.disclaim_key_flags()  # they belong to the command that calls for them, and stand in its help
 
@@ -59,6 +61,19 @@ def encode(tokenizer, sentence: str, max_length: int):
             remedy="shorten it, or split it",
         )
     return encoding
+
+
+def tell_unknown(tokenizer, sentences: list[str]) -> None:
+    """Says on standard error which words the vocabulary does not know: an answer does not show that it is of others."""
+    unknown = tokenizer.special_tokens[1]
+    for sentence in sentences:
+        found = tokenizer.encode(sentence, special_tokens_in_text=True)
+        places = [place for i, place in zip(found.ids, found.offsets, strict=True) if i == tokenizer.unk_id]
+        words = dict.fromkeys(sentence[start:end] for start, end in places)
+        words.pop(unknown, None)  # typed so
+        if words:
+            told = f"the vocabulary does not know {', '.join(words)}: the model sees {unknown} there"
+            print(f"note: {shown(told)}", file=sys.stderr)
 
 
 def logits(model, encoding):

@@ -15,6 +15,7 @@ from absl import flags
 
 from electra_tf.cli.vocab import REPORT_NAME
 from electra_tf.data.manifest import FILE_NAME
+from electra_tf.data.work_folder import clear_finished
 
 DESCRIPTION = (
     "Trains a vocabulary and electra_tiny on eight public-domain books, evaluates on held-out chapters, exports "
@@ -68,6 +69,7 @@ def run(values) -> int:
     # The file that each writes last: an interrupted one is done again.
     if not (vocab / REPORT_NAME).exists():
         _electra_tf("vocab", "--input", text, "--size", 4000, "--output", vocab)
+    clear_finished(data)
     if not (data / FILE_NAME).exists():
         _electra_tf("data", "--input", text, "--vocab", vocab, "--length", 32, "--held_out", 0.05, "--output", data)
     seed = f"Recipe.seed = {values.seed}"

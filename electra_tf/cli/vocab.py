@@ -22,6 +22,7 @@ electra-tf vocab --kind sentencepiece --input 'text/*.txt' --size 30000 --output
 REPORT_NAME = "vocabulary_report.json"
 MOST = 10_000_000  # entries; the largest published vocabularies have some hundred thousand
 MUCH_STRIPPED = 0.05  # share of words that lose an accent, from which on it is said
+MUCH_JOINED = MUCH_DECOMPOSED = 0.01  # and of those that lose a joiner, or are in NFD
 
 # Flags that one kind of vocabulary alone knows.
 ONLY = {
@@ -90,6 +91,8 @@ def define_flags() -> None:
 
 def run(flag_values) -> None:
     from electra_tf.data.corpus import expand, named, read_documents
+    from electra_tf.data.unknown_text import composed
+    from electra_tf.errors import shown
     from electra_tf.files import whole_folder, write_whole
 
     _refuse_flags(flag_values)
@@ -120,6 +123,19 @@ def run(flag_values) -> None:
         print(
             f"warning: {facts['stripped']:.1%} of the words lose an accent or a tone: where these tell words apart, "
             "as in Vietnamese, keep them with --nostrip_accents",
+            file=sys.stderr,
+        )
+    if facts["joined"] > MUCH_JOINED:
+        print(
+            f"warning: {facts['joined']:.1%} of the words lose a joiner (U+200C or U+200D), as with any tokenizer of "
+            "BERT's kind: where it parts a word, as in Persian, write a blank in its place, in all texts",
+            file=sys.stderr,
+        )
+    if facts["decomposed"] > MUCH_DECOMPOSED:
+        print(
+            f"warning: {facts['decomposed']:.1%} of the words are in NFD, their letters taken apart, and to this "
+            "vocabulary the same words in NFC, as most text is, are others: give the text in NFC, made by: "
+            f"{shown(composed(paths[0]))}",
             file=sys.stderr,
         )
     print(json.dumps(facts) if flag_values.json else _in_words(facts, folder))
@@ -202,13 +218,15 @@ def _refuse_folder(folder, kind):
         found, where = f"the folder holds something else than a vocabulary: {', '.join(strange[:3])}", folder
     elif folder.exists() and not folder.is_dir():
         found, where = "there is a file of this name", folder
+    elif not os.access(above := next(path for path in folder.resolve().parents if path.exists()), os.W_OK):
+        found, where = "nothing can be written there", above
     else:
         return
     raise OutputError(
         found,
         where=where,
         expected="a new folder, or one with a vocabulary of this kind, which is replaced",
-        remedy="name another --output, or remove what is there",
+        remedy="name another --output, or change what is there",
     )
 
 

@@ -87,7 +87,7 @@ def build_data(
     from electra_tf.text.tokenizer import Tokenizer
 
     began = time.monotonic()
-    output = Path(output).absolute()
+    output = Path(output).resolve()  # a link stays, and leads to the data
     paths = expand([input] if isinstance(input, str | Path) else input, apart_from=work_name(output))
     tokenizer = Tokenizer.from_pretrained(vocab)
     recipe = Recipe(

@@ -62,7 +62,7 @@ def import_records(
         )
     patterns = [records] if isinstance(records, str | Path) else records
     # Google's builder leaves empty files.
-    output = Path(output).absolute()
+    output = Path(output).resolve()  # a link stays, and leads to the data
     paths = [path for path in expand(patterns, apart_from=work_name(output)) if size_on_disk(path)]
     if not paths:
         raise DataError(

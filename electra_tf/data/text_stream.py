@@ -117,6 +117,13 @@ def _refuse_other_kinds(path, head):
             if command
             else "write the texts in it as JSON lines, one object a line",
         )
+    if b"\r" in head[:-1] and b"\n" not in head:
+        raise InputError(
+            "the lines end by carriage returns alone, as on old Macs: it would be one line",
+            where=path,
+            expected="lines that end by a line feed, or by both",
+            remedy="give it with such lines, made by: " + mended(path, "tr '\\r' '\\n'"),
+        )
 
 
 def _is_jsonl(path, head):

@@ -43,7 +43,7 @@ def check_known(rate: float, paths: Sequence[Path], tokenizer, recipe) -> str | 
     unknown = tokenizer.vocabulary[tokenizer.unk_id]
     found = f"{rate:.1%} of the tokens are {unknown}: the vocabulary does not know them"
     reason, remedy = _reason(list(_sample(paths, recipe)), tokenizer)
-    remedy = remedy.format(nfc=mended(paths[0], f"python3 -c {shlex.quote(_TO_NFC)}"))
+    remedy = remedy.format(nfc=composed(paths[0]))
     if rate > NEARLY_ALL:
         raise InputError(
             f"{found}; {reason}" if reason else found,
@@ -52,6 +52,11 @@ def check_known(rate: float, paths: Sequence[Path], tokenizer, recipe) -> str | 
             remedy=remedy,
         )
     return f"{found}; {reason}; {remedy}" if reason else f"{found}; {remedy}"
+
+
+def composed(path: Path) -> str:
+    """The command line that makes a text in NFC of one in NFD."""
+    return mended(path, f"python3 -c {shlex.quote(_TO_NFC)}")
 
 
 def _reason(lines, tokenizer):

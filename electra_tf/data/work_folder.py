@@ -13,6 +13,15 @@ def work_name(output: Path) -> Path:
     return output.with_name(output.name + ".building")
 
 
+def clear_finished(output: Path) -> None:
+    """Removes the work folder of a build that was killed when its output was there already, before it could itself."""
+    work = work_name(output)
+    if _holds_something(output) and work.is_dir():
+        with locked_folder(work) as mine:
+            if mine is not False:
+                shutil.rmtree(work)
+
+
 @contextmanager
 def work_folder(output: Path, *, room: str) -> Iterator[Path]:
     """The folder beside the output, locked.
@@ -35,6 +44,7 @@ def work_folder(output: Path, *, room: str) -> Iterator[Path]:
 
 @contextmanager
 def _locked(output):
+    clear_finished(output)
     _check_free(output)
     work = work_name(output)
     with locked_folder(work) as mine:
@@ -48,8 +58,12 @@ def _locked(output):
                 shutil.rmtree(work, ignore_errors=True)
 
 
+def _holds_something(output):
+    return output.exists() and not (output.is_dir() and not any(output.iterdir()))
+
+
 def _check_free(output):
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+    if _holds_something(output):
         raise OutputError(
             "the output already exists",
             where=output,

@@ -13,6 +13,7 @@ from electra_tf.text.engines import holds_hangul
 
 ACCENTED_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC")
 VIETNAMESE = set("\u0309\u031b\u0323")  # hook, horn and dot below: with them go the tones that tell words apart
+JOINERS = set("\u200c\u200d")  # the zero-width ones: parts of a Persian word stand apart, letters in India change
 TOLERANCE = 0.01  # share of words that is taken for stray, not for the text's language
 
 
@@ -56,6 +57,12 @@ def share_stripped(
             remedy="keep them with --nostrip_accents, or ask for it by name with --strip_accents",
         )
     return stripped / total
+
+
+def share_joined(words: Mapping[str, int]) -> float:
+    """The share of words that lose a joiner, which BERT's tokenization takes from any text, whatever its settings."""
+    joined = (n for word, n in words.items() if not JOINERS.isdisjoint(word) and any(map(str.isalpha, word)))
+    return sum(joined) / max(1, sum(words.values()))
 
 
 def characters_of(words: Mapping[str, int]) -> int:

@@ -37,6 +37,9 @@ class VocabularyReport:
         words, distinct_words, tokens_per_word, unknown_rate, alphabet_coverage: see `Fit`.
         alphabet: different characters in the vocabulary.
         stripped: share of words that lose an accent.
+        joined: share of words that lose a joiner (U+200C, U+200D), as in Persian.
+        decomposed: share of words with letters that the vocabulary holds taken apart, since the text is in NFD: to it
+            the same words as they are usually written are others.
     """
 
     size: int
@@ -48,6 +51,8 @@ class VocabularyReport:
     alphabet: int
     alphabet_coverage: float
     stripped: float
+    joined: float
+    decomposed: float
 
 
 def fit(words: Mapping[str, int], encode: Callable[[list[str]], Iterable], unknown, alphabet: set[str]) -> Fit:
@@ -79,8 +84,8 @@ def fit(words: Mapping[str, int], encode: Callable[[list[str]], Iterable], unkno
     )
 
 
-def report(fit: Fit, *, size: int, requested_size: int, alphabet: int, stripped: float) -> VocabularyReport:
-    return VocabularyReport(size=size, requested_size=requested_size, alphabet=alphabet, stripped=stripped, **vars(fit))
+def report(fit: Fit, *, joined: float = 0.0, decomposed: float = 0.0, **facts) -> VocabularyReport:
+    return VocabularyReport(joined=joined, decomposed=decomposed, **facts, **vars(fit))
 
 
 def count_characters(words: Mapping[str, int]) -> Counter[str]:

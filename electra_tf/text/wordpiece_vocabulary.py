@@ -20,7 +20,7 @@ from tokenizers import models, pre_tokenizers
 
 from electra_tf.errors import ConfigError, InputError
 from electra_tf.text.engines import MAX_WORD_LENGTH, PREFIX, SPECIAL_TOKENS, WordPieceSettings, normalizer
-from electra_tf.text.lost_marks import share_stripped
+from electra_tf.text.lost_marks import share_joined, share_stripped
 from electra_tf.text.vocabulary_report import Fit, VocabularyReport, count_characters, fit, report
 
 # The alphabet has so many characters, or more where these are not so much of the text.
@@ -57,7 +57,7 @@ def train_vocabulary(
     text whose letters the settings take apart, as Korean.
     """
     settings = settings or WordPieceSettings()
-    divided, stripped = _count_divided(lines, settings, divide)
+    divided, lost = _count_divided(lines, settings, divide)
     words = _joined(divided)
     if not words:
         raise InputError("the corpus holds no words", where="--input", expected="text", remedy="name other input files")
@@ -68,9 +68,9 @@ def train_vocabulary(
     pieces = _learn(usable, alphabet, size - len(head) - len(tail), min_frequency)
     vocabulary = [*head, *pieces, *tail]
     found = measure_vocabulary(vocabulary, words)
-    return vocabulary, report(
-        found, size=len(vocabulary), requested_size=size, alphabet=len(alphabet), stripped=stripped
-    )
+    apart = sum(n for word, n in words.items() if len(unicodedata.normalize("NFC", word)) < len(word))
+    sizes = {"size": len(vocabulary), "requested_size": size, "alphabet": len(alphabet)}
+    return vocabulary, report(found, **sizes, **lost, decomposed=apart / found.words)
 
 
 def count_words(lines: Iterable[str], settings: WordPieceSettings) -> Counter[str]:
@@ -93,8 +93,8 @@ def measure_vocabulary(vocabulary: list[str], words: Mapping[str, int]) -> Fit:
     return fit(words, lambda words: ([t.value for t in model.tokenize(word)] for word in words), "[UNK]", alphabet)
 
 
-def _count_divided(lines, settings, divide) -> tuple[Counter[tuple[str, ...]], float]:
-    """How often each word, as a tuple of its morphemes, stands in the text; and the share that loses accents."""
+def _count_divided(lines, settings, divide) -> tuple[Counter[tuple[str, ...]], dict[str, float]]:
+    """How often each word, as a tuple of its morphemes, stands in the text; and shares of those that lose something."""
     # Normalisation never crosses a space, so that each chunk between spaces needs it only once.
     chunks = Counter()
     for line in lines:
@@ -121,7 +121,7 @@ def _count_divided(lines, settings, divide) -> tuple[Counter[tuple[str, ...]], f
                 divided[tuple(text[i:j] for i, j in itertools.pairwise(ends))] += n
             else:
                 divided[word,] += n
-    return divided, stripped
+    return divided, {"stripped": stripped, "joined": share_joined(chunks)}
 
 
 def _joined(divided):

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from electra_tf.checkpoints.run_directory import METRICS, read_description, read_metrics
+from electra_tf.files import whole_file
 
 
 def draw_curves(model_dir, path) -> None:
-    """Draws a run's metrics against steps, on training and held-out text, as a PNG.
+    """Draws a run's metrics against steps, on training and held-out text, as a PNG, whole or not at all.
 
     Args:
         model_dir: a run directory; `run.json` says which curves are drawn together. path: of the picture.
@@ -30,7 +31,8 @@ def draw_curves(model_dir, path) -> None:
             axis.plot(*_series(held_out, name), "s--", markersize=3, label=f"held out: {name}")
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15))  # below, not on the lines
-    figure.savefig(path, dpi=110)
+    with whole_file(path, 1) as aside:
+        figure.savefig(aside, dpi=110)
     pyplot.close(figure)
 
 

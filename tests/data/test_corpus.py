@@ -65,7 +65,7 @@ line = st.text("ab é한 .\r", max_size=12)
 @given(files=st.lists(st.lists(line, max_size=30), min_size=1, max_size=4), size=st.integers(1, 80))
 def test_units_of_any_size_hold_the_same_documents(tmp_path_factory, files, size):
     folder = tmp_path_factory.mktemp("files")
-    paths = [write(folder / str(i), "\n".join(lines)) for i, lines in enumerate(files)]
+    paths = [write(folder / str(i), "".join(f"{line}\n" for line in lines)) for i, lines in enumerate(files)]
 
     def read(unit_bytes):
         units = list(read_units(paths, unit_bytes=unit_bytes))

@@ -182,6 +182,19 @@ def test_an_error_begins_on_a_line_of_its_own(vocab, tmp_path, capsys):
     assert any(line.startswith("error: byte 0xe9") for line in err.splitlines())
 
 
+def test_an_output_that_is_a_link_leads_to_the_data(english, vocab, tmp_path, capsys):
+    """As where another disk has the room: nothing is written beside the link."""
+    (tmp_path / "text.txt").write_text(english[:2000], "utf-8")
+    (tmp_path / "disk" / "data").mkdir(parents=True)
+    (tmp_path / "data").symlink_to(tmp_path / "disk" / "data")
+    status, _, _ = run(capsys, f"--input={tmp_path}/text.txt", f"--vocab={vocab}", f"--output={tmp_path}/data")
+    assert status == 0
+    assert (tmp_path / "data").is_symlink()
+    assert (tmp_path / "disk/data/manifest.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "disk", "text.txt"]
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["data"]
+
+
 def test_a_build_that_was_killed_is_no_input_of_itself(english, vocab, tmp_path, capsys):
     (tmp_path / "c" / "out.building" / "key").mkdir(parents=True)
     (tmp_path / "c" / "out.building" / "key" / "000000.held_out").write_bytes(b"\xff\x00")

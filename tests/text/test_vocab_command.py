@@ -257,53 +257,6 @@ def marks(text):
 # The folder is whole, or as it was.
 
 SMALL = ["--kind=sentencepiece", "--size=300"]
-KILLED = """
-import os, signal, sys
-from electra_tf.cli.main import main
-
-def attempt(n, arguments):
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1]
-    seen = []
-    def hook(event, _):
-        if event == "os.rename":
-            seen.append(event)
-            if len(seen) == n:
-                os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(hook)
-    try:
-        main(arguments)
-    finally:
-        os._exit(0)
-
-first, *arguments = sys.argv[1:]
-folder = arguments[-1].split("=")[1]
-number, status = int(first), 1
-while status:
-    status = attempt(number, arguments)
-    names = os.listdir(folder) if os.path.exists(folder) else []
-    files = {name: open(f"{folder}/{name}", "rb").read() for name in names}
-    print("state", number, status, sorted(files), hash(tuple(sorted(files.items()))), flush=True)
-    number += 1
-"""
-
-
-@pytest.mark.parametrize("there", [False, True])
-def test_a_vocabulary_that_was_killed_is_whole_or_as_it_was(electra_tf_vocab, corpus, english_lines, there):
-    (corpus / "few.txt").write_text("\n".join(english_lines[:40]), "utf-8")
-    few = ["--kind=sentencepiece", "--size=100", f"--input={corpus}/few.txt", f"--output={corpus}/made"]
-    if there:
-        electra_tf_vocab(*few, "--nolower_case")
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, "1", "vocab", *few], capture_output=True, text=True, timeout=120
-    )
-    *killed, whole = [line.split(" ", 3)[2:] for line in done.stdout.splitlines() if line.startswith("state ")]
-    assert len(killed) >= 5 and whole[0] == "0" and vocab.REPORT_NAME in whole[1]
-    before, states = killed[0][1], {state for _, state in killed}
-    assert before.startswith("[] ") != there
-    # Between the last two renames an older folder stands beside its name.
-    assert {state for state in states if not (there and state.startswith("[] "))} <= {before, whole[1]}
 
 
 def test_a_full_disk_leaves_the_older_vocabulary(electra_tf_vocab, corpus):
@@ -327,3 +280,9 @@ def test_a_folder_with_something_else_is_refused_before_the_work(electra_tf_voca
     (corpus / "made" / "thesis.tex").write_text("x")
     with pytest.raises(OutputError, match=r"(?s)thesis\.tex.*name another --output"):
         electra_tf_vocab(f"--input={corpus}/nothing.txt", f"--output={corpus}/made")
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(electra_tf_vocab, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # rights say nothing to root
+    with pytest.raises(OutputError, match=r"(?s)nothing can be written there.*name another --output"):
+        electra_tf_vocab(f"--input={tmp_path}/nothing.txt", f"--output={tmp_path}/new/made")

@@ -1,4 +1,5 @@
-"""`pytorch_model.bin` without running what is pickled in it: only tensors and dictionaries are understood.
+"""`pytorch_model.bin` without running what is pickled in it: only tensors and dictionaries are understood. What else a
+training program saved beside them, such as settings as objects of its own, is passed over.
 
 Both formats of `torch.save` are read: the zip archive (PyTorch 1.6 and later) and the five pickles in a row before it.
 """
@@ -62,15 +63,21 @@ def read_bin(path) -> dict[str, np.ndarray]:
 
     Raises: `CheckpointError` for a file that is damaged, that would run code when unpickled, or holds something else.
     """
-    with _opened(path) as (views, load):
+    with _opened(path) as (content, load):
         read = {}
-        return {name: _array(view, read, load, path) for name, view in views.items()}
+        return {name: _array(view, read, load, path) for name, view in _state(content, path).items()}
 
 
 def read_bin_shapes(path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """(NumPy type's name, shape) of every tensor; its numbers stay unread. Raises as `read_bin`."""
-    with _opened(path) as (views, _):
-        return {name: (view.storage.dtype.name, view.shape) for name, view in views.items()}
+    with _opened(path) as (content, _):
+        return {name: (v.storage.dtype.name, v.shape) for name, v in _state(content, path).items()}
+
+
+def is_nested(path) -> bool:
+    """Whether the state dictionary is within another, beside what else a training program saves."""
+    with _opened(path) as (content, _):
+        return _state(content, path) is not content
 
 
 def write_bin(path, tensors: Mapping[str, np.ndarray]) -> None:
@@ -102,7 +109,7 @@ def _to_torch(torch, array):
 
 @contextmanager
 def _opened(path):
-    """(views by name, how a storage's bytes are read by its key) of either format."""
+    """(what was unpickled, how a storage's bytes are read by its key) of either format."""
     path = Path(path)
     try:
         with open(path, "rb") as file:
@@ -140,8 +147,8 @@ def _zipped(archive, path):
             expected="little",
             remedy="save it again on a little-endian machine",
         )
-    views = _state(_load(_Unpickler(BytesIO(archive.read(pickled)), path), path), path)
-    return views, lambda key: archive.read(f"{folder}data/{key}")
+    content = _load(_Unpickler(BytesIO(archive.read(pickled)), path), path)
+    return content, lambda key: archive.read(f"{folder}data/{key}")
 
 
 def _legacy(file, path):
@@ -164,7 +171,7 @@ def _legacy(file, path):
         file.seek(place)
         return file.read(size)
 
-    return _state(state, path), load
+    return state, load
 
 
 # Where training programs put a state dictionary that they save with other things.
@@ -176,6 +183,14 @@ def _state(content, path):
     nested = [value for name, value in content.items() if name in _NESTED] if isinstance(content, dict) else []
     if len(nested) == 1 and isinstance(nested[0], dict):
         content = nested[0]
+    called = next((v.called for v in (content, *_values(content)) if isinstance(v, _Foreign)), None)
+    if called is not None:
+        raise CheckpointError(
+            f"the file would call {called} when unpickled",
+            where=path,
+            expected="tensors and dictionaries alone",
+            remedy="do not open it with torch.load either, unless you trust who made it; ask for safetensors",
+        )
     if not isinstance(content, dict):
         raise CheckpointError(f"the file holds a {type(content).__name__}", where=path, expected="a state dictionary")
     others = [str(name) for name, value in content.items() if not isinstance(value, _View)]
@@ -185,6 +200,10 @@ def _state(content, path):
     # A stride of 0 makes any number of one; tied tensors are one storage.
     check_claim(sum(view.storage.dtype.itemsize * prod(map(abs, view.shape)) for view in content.values()), path)
     return content
+
+
+def _values(content):
+    return content.values() if isinstance(content, dict) else ()
 
 
 def _array(view, read, load, path):
@@ -222,6 +241,20 @@ _ALLOWED = {
 }
 
 
+class _Foreign:
+    """Stands for whatever else a pickle calls or makes, under the name that `called` gives; nothing of it is run."""
+
+    called: str
+
+    def __new__(cls, *_, **__):
+        return object.__new__(cls)
+
+    def _ignored(self, *_, **__):
+        pass
+
+    __init__ = __call__ = __setstate__ = __setitem__ = append = extend = add = _ignored
+
+
 class _Unpickler(pickle.Unpickler):
     """Finds nothing but what a state dictionary needs."""
 
@@ -234,12 +267,7 @@ class _Unpickler(pickle.Unpickler):
             return name
         if (module, name) in _ALLOWED:
             return _ALLOWED[module, name]
-        raise CheckpointError(
-            f"the file would call {module}.{name} when unpickled",
-            where=self.path,
-            expected="tensors and dictionaries alone",
-            remedy="do not open it with torch.load either, unless you trust who made it; ask for safetensors",
-        )
+        return type(name, (_Foreign,), {"called": f"{module}.{name}"})
 
     def persistent_load(self, content):
         kind, storage_type, key, _, size, *_ = content
