@@ -180,13 +180,13 @@ def _told(kind, path, megabytes):
             error = error.__cause__
         if not isinstance(error, OSError):
             raise
-        told = {
-            "expected": f"{max(1, round(megabytes))} MB of free space there",
-            "remedy": "choose a place that can be written to, on a disk with space",
-        }
+        expected = f"{max(1, round(megabytes))} MB of free space there"
+        remedy = "choose a place that can be written to, on a disk with space"
         if error.errno == errno.ENAMETOOLONG:  # longer still are the names beside it
-            told = {"expected": "a name of at most 230 bytes", "remedy": "choose a shorter one"}
-        raise OutputError(f"the {kind} cannot be written: {error.strerror or error}", where=path, **told) from error
+            expected, remedy = "a name of at most 230 bytes", "choose a shorter one"
+        raise OutputError(
+            f"the {kind} cannot be written: {error.strerror or error}", where=path, expected=expected, remedy=remedy
+        ) from error
 
 
 def _check_replaceable(folder, is_known):

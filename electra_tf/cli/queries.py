@@ -89,6 +89,7 @@ def logits(model, encoding):
     if not np.isfinite(answer).all():
         raise CheckpointError(
             "the model's answers are not numbers (NaN, or infinite)",
+            where="the model",
             expected="weights that are finite",
             remedy="look at the checkpoint: its training may have diverged, or its file be damaged",
         )

@@ -31,6 +31,7 @@ INSIDE = {
         "checkpoints/containers/tf1_index.py",
         "data/examples.py",
         "data/manifest.py",
+        "training/devices.py",
     ),
     "TypeError": ("finetuning/question_files.py",),
     "UnpicklingError": ("checkpoints/containers/pytorch_bin.py",),
@@ -134,7 +135,7 @@ def declared():
         known |= own | {f"no{flag}" for flag in own if flags.FLAGS[flag].boolean}
         for flag in own:
             delattr(flags.FLAGS, flag)
-    return known | {"help", "version"}
+    return known | {"help", "version", "logdir"}  # the last is of TensorBoard
 
 
 def test_every_flag_and_command_that_is_named_exists(declared):
