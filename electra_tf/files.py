@@ -141,7 +141,7 @@ def _make_folder(folder):
 def write_whole(path, content: str | bytes) -> None:
     """Writes a file, text in UTF-8, making its folder where needed. Raises: `OutputError`."""
     content = content.encode() if isinstance(content, str) else content
-    with _told("file", path, len(content) / 1e6), replaced(path) as aside:
+    with told("file", path, len(content) / 1e6), replaced(path) as aside:
         aside.write_bytes(content)
 
 
@@ -149,7 +149,7 @@ def write_whole(path, content: str | bytes) -> None:
 def whole_file(path, megabytes: float) -> Iterator[Path]:
     """As `replaced`, for a file of about so many megabytes. Raises: `OutputError`."""
     path = Path(path).resolve()  # a link stays, and what it leads to is replaced
-    with _told("file", path, megabytes), replaced(path) as aside:
+    with told("file", path, megabytes), replaced(path) as aside:
         yield aside
 
 
@@ -164,7 +164,7 @@ def whole_folder(folder, is_known: Callable[[str], bool], megabytes: float) -> I
     Raises: `OutputError` when the folder holds something else or cannot be written; it is then as it was.
     """
     folder = Path(folder).resolve()
-    with _told("folder", folder, megabytes):
+    with told("folder", folder, megabytes):
         _check_replaceable(folder, is_known)
         with replaced(folder) as aside:
             aside.mkdir()
@@ -172,7 +172,8 @@ def whole_folder(folder, is_known: Callable[[str], bool], megabytes: float) -> I
 
 
 @contextmanager
-def _told(kind, path, megabytes):
+def told(kind: str, path, megabytes: float) -> Iterator[None]:
+    """Within it an `OSError` becomes an `OutputError` over a `file` or `folder` of about so many megabytes."""
     try:
         yield
     except (OSError, OutputError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from electra_tf.checkpoints.containers.output import Output, output_folder
 from electra_tf.checkpoints.detect import recognise
 from electra_tf.checkpoints.formats import FORMATS, TARGETS, holds
 from electra_tf.checkpoints.google_albert import is_albert, read_albert, write_albert
@@ -39,13 +40,14 @@ def convert(
     shard_bytes: int | None = None,
     keep_tied: str | None = None,
     sharing: str = "all",
+    overwrite: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
-    """Writes a checkpoint in another format; every output appears whole or not at all.
+    """Writes a checkpoint in another format; the output appears whole or not at all.
 
     Args:
         source: a run directory, a Hugging Face folder, a TF-V1 checkpoint, or a `.keras` file.
-        output: the folder to write, or the file for `keras`.
+        output: the folder to write, or the file for `keras`. It may exist as it was written here.
         to: `safetensors`, `bin` or `h5` for a Hugging Face folder, `keras`, or `tf1`.
         tower: `discriminator`, `generator`, or `both`, which then become folders (files) in `output`. None: all that
             the target holds: both towers for `tf1`, else the discriminator where there is one.
@@ -57,6 +59,8 @@ def convert(
         vocab_size: rows of the vocabulary that stay, where it was padded.
         dtype, shard_bytes: see `write_folder`; the latter by default 5 GB.
         sharing: of the embeddings of two sources: `all`, which must then be equal, or `none`.
+        overwrite: whether files in the output folder that were not written here, but have names of a model's, are
+            replaced; others, and a README.md, stay.
         say: is given a sentence for each thing of the source that the target does not get.
 
     Returns: what was written: folders, files, or the prefix of a TF-V1 checkpoint.
@@ -69,6 +73,7 @@ def convert(
     writing = Writing(to, dtype, shard_bytes, vocab, tokenization, task=task, settings=settings, say=say)
     _check_writing(writing)
     source, generator = located(source), None if generator is None else located(generator)
+    output = Output(Path(output), overwrite)
     kind, target = recognise(source), FORMATS[TARGETS[to]]
     _check_reading(source, generator, kind, writing, keep_tied)
     if generator is not None:
@@ -93,16 +98,22 @@ def convert(
         model = read_model(source, **vars(reading) | {"tower": name})
         model = as_tower(model, name, source) if name and not model_class else model
         model = model if vocab_size is None else model.with_vocabulary(vocab_size)
-        place = Path(output) if tower != "both" else Path(output) / f"{name}{target.suffix}"
-        models[place] = model
+        models[name] = model
         _tell(model, kind, writing, say)
         if to in FORMS:  # raises before anything is written
             folder_tensors(model, to, dtype)
+    with damage_told(source):
+        cards = {n: FORMATS[kind].card(Path(source), m.tower, task) if to in FORMS else None for n, m in models.items()}
+    if tower != "both":
+        return [target.write(output, models[tower], replace(writing, card=cards[tower]))]
+    places = {name: f"{name}{target.suffix}" for name in models}
+    megabytes = sum(array.nbytes for model in models.values() for array in model.weights.values()) / 1e6
     written = []
-    for place, model in models.items():
-        with damage_told(source):
-            card = FORMATS[kind].card(Path(source), model.tower, task) if to in FORMS else None
-        written.append(target.write(place, model, replace(writing, card=card)))
+    with output_folder(output, set(places.values()).__contains__, megabytes, is_listed=False) as aside:
+        for name, place in places.items():
+            new = Output(aside / place, overwrite, Path(output) / place)
+            path = Path(target.write(new, models[name], replace(writing, card=cards[name])))
+            written.append(Path(output) / path.relative_to(aside))
     return written
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from electra_tf.checkpoints import facts
+from electra_tf.checkpoints.containers.output import CARD
 from electra_tf.checkpoints.google_checkpoint import (
     read_google,
     read_google_slots,
@@ -28,7 +29,7 @@ from electra_tf.checkpoints.run_directory import (
     with_copies,
 )
 from electra_tf.checkpoints.sealed_json import read_sealed
-from electra_tf.checkpoints.transformers_folder import CARD, FORMS, read_folder, write_folder
+from electra_tf.checkpoints.transformers_folder import FORMS, read_folder, write_folder
 from electra_tf.checkpoints.translation import translate, with_tower_called
 from electra_tf.errors import ConfigError
 from electra_tf.text.load import open_tokenizer
@@ -167,7 +168,7 @@ def _write_folder(path, model, writing):
         tokenizer = open_tokenizer(tokenizer, tokenization=writing.tokenization)
     shard_bytes = writing.shard_bytes or 5_000_000_000
     write_folder(path, model, tokenizer, writing.card, writing.form, writing.dtype, shard_bytes, writing.say)
-    return path
+    return Path(path)
 
 
 def _card_of_folder(path, tower, task):

@@ -125,7 +125,7 @@ def write_albert(folder, model: LoadedModel, slots_m=None, slots_v=None, step: i
     """Writes a checkpoint as Google's code would, with `albert_config.json` beside it; whole or not at all.
 
     Args:
-        folder: may exist if it holds nothing but such files, which are replaced.
+        folder: may exist if it holds nothing but what was written here, which is replaced; see `output.Output`.
         model: an ALBERT. Without a pooler, which Google's code always makes, it starts one anew.
         slots_m, slots_v: Adam's moments by the names of their weights, or none. step: `global_step`, or None.
 

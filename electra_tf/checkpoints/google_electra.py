@@ -116,7 +116,7 @@ def write_tf1(
     """Writes a checkpoint as Google's code would, which its `tf.train.Saver` restores; it appears whole or not at all.
 
     Args:
-        folder: may exist if it holds nothing but such files, which are replaced.
+        folder: may exist if it holds nothing but what was written here, which is replaced; see `output.Output`.
         weights: under our names, of both towers.
         slots_m, slots_v: Adam's moments by the names of their weights, or none.
         step: becomes `global_step`, or None.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from electra_tf.checkpoints.containers.output import CARD, output_folder
 from electra_tf.checkpoints.containers.pytorch_bin import is_nested, read_bin, read_bin_shapes, write_bin
 from electra_tf.checkpoints.containers.safetensors import numpy_type, read_header, read_tensors, write_tensors
 from electra_tf.checkpoints.models import OWN, LoadedModel
@@ -22,12 +23,12 @@ from electra_tf.checkpoints.tensorflow_classes import (
 )
 from electra_tf.checkpoints.torch_classes import derive_config, from_torch, to_torch, unwrapped
 from electra_tf.errors import CheckpointError, ConfigError
-from electra_tf.files import is_lfs_pointer, whole_folder
+from electra_tf.files import is_lfs_pointer
 
 if TYPE_CHECKING:
     from electra_tf.text.tokenizer import Tokenizer
 
-CONFIG, WEIGHTS, BIN, CARD = "config.json", "model.safetensors", "pytorch_model.bin", "README.md"
+CONFIG, WEIGHTS, BIN = "config.json", "model.safetensors", "pytorch_model.bin"
 # What transformers writes, in the order of preference.
 WEIGHT_FILES = (
     WEIGHTS,
@@ -54,7 +55,7 @@ def write_folder(
     """Writes a folder that `from_pretrained` of transformers opens; it appears whole or not at all.
 
     Args:
-        folder: may exist if it holds nothing but such files, which are replaced.
+        folder: may exist if it holds nothing but what was written here, which is replaced; see `output.Output`.
         model: of any class.
         tokenizer: a `Tokenizer`, or the folder or file it is in; None: the folder gets none. One of a kind that is
             not read here, in a folder, is copied as it is.
@@ -76,7 +77,7 @@ def write_folder(
         model = dataclasses.replace(model, config=model.config.replace(pad_token_id=tokenizer.pad_id))
     tensors = folder_tensors(model, form, dtype)
     megabytes = sum(array.nbytes for array in tensors.values()) / 1e6
-    with whole_folder(folder, _is_ours, megabytes) as aside:
+    with output_folder(folder, _is_ours, megabytes) as aside:
         if form == "bin":
             write_bin(aside / BIN, tensors)
         elif form == "h5":

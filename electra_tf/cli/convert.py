@@ -74,6 +74,11 @@ def define_flags() -> None:
         "keep_tied", None, ["embeddings", "head"], "Which to keep where a head's tied copy of the embeddings differs."
     )
     flags.DEFINE_enum("sharing", "all", ["all", "none"], "Of the embeddings of --input and --generator.")
+    flags.DEFINE_boolean(
+        "overwrite",
+        False,
+        "Replace files of a model's names in --output that were not written here; others, and README.md, stay.",
+    )
     flags.DEFINE_boolean("verify", False, "Run input and output on the same tokens, and print the largest difference.")
     flags.mark_flags_as_required(["input", "output"])
 
@@ -101,6 +106,7 @@ def run(values) -> int:
         dtype=values.dtype,
         shard_bytes=values.shard_gigabytes and int(values.shard_gigabytes * 1e9),
         sharing=values.sharing,
+        overwrite=values.overwrite,
         say=lambda text: print(f"note: {shown(text)}", file=sys.stderr),
         **reading,
     )

@@ -113,9 +113,9 @@ def test_both_towers_are_read_before_one_is_written(folder, shared, tmp_path):
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "target")
-    (tmp_path / "target/model.safetensors").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    convert(folder, tmp_path / "link")
+    convert(folder, tmp_path / "link", "h5")
+    assert not (tmp_path / "target/model.safetensors").exists()
     assert (tmp_path / "link").is_symlink()
     assert read_model(tmp_path / "target").name == "ElectraForPreTraining"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["hf", "link", "target"]

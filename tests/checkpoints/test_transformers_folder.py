@@ -223,6 +223,7 @@ def _change(folder, change):
 def test_the_folder_holds_the_standard_files_and_the_tokenizers_ids(folder):
     transformers = pytest.importorskip("transformers")
     assert sorted(path.name for path in folder.iterdir()) == [
+        ".electra_tf.json",
         "README.md",
         "config.json",
         "model.safetensors",
@@ -361,7 +362,11 @@ def test_a_file_in_the_clothes_of_another_format_is_an_error(folder):
 
 def test_an_exported_folder_is_replaced_whole(folder, electra, make_weights):
     write_folder(folder, pretrained("discriminator", electra, make_weights(electra, electra)))
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".electra_tf.json",
+        "config.json",
+        "model.safetensors",
+    ]
     assert [path.name for path in folder.parent.iterdir()] == ["hf"]
 
 

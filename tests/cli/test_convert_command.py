@@ -104,3 +104,18 @@ def test_verifying_says_what_was_not_run(electra_tf, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "as ElectraForPreTraining" in done.stdout
     assert "copied and not run, since nothing here computes them: generator_ltr, generator_rtl" in done.stdout
+
+
+def test_the_remedy_for_a_folder_of_someone_elses_works_when_typed(electra_tf, folders, tmp_path):
+    output = tmp_path / "hf"
+    output.mkdir()
+    (output / "README.md").write_text("My notes.")
+    (output / "config.json").write_text("{}")
+    command = ["convert", "--input", folders / "discriminator", "--output", output]
+    done = electra_tf(*command)
+    assert done.returncode == 2 and "README.md, config.json" in done.stderr and "add --overwrite" in done.stderr
+    assert (output / "config.json").read_text() == "{}"
+    done = electra_tf(*command, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert (output / "README.md").read_text() == "My notes."
+    assert electra_tf("detect", "--input", output, "the sea .").returncode == 0

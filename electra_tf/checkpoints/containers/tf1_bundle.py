@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from electra_tf.checkpoints.containers.output import output_folder
 from electra_tf.checkpoints.containers.safetensors import numpy_type
 from electra_tf.checkpoints.containers.tf1_index import read_index
 from electra_tf.errors import CheckpointError
-from electra_tf.files import masked_checksum, whole_folder
+from electra_tf.files import masked_checksum
 
 PREFIX = "model.ckpt"
 _FILES = (f"{PREFIX}.index", f"{PREFIX}.data-00000-of-00001", "checkpoint")
@@ -86,7 +87,7 @@ def write_variables(folder, tensors: Mapping[str, np.ndarray], beside: Mapping[s
     """Writes a checkpoint that appears whole or not at all; returns its prefix, `folder/model.ckpt`.
 
     Args:
-        folder: may exist if it holds nothing but such files, which are replaced.
+        folder: may exist if it holds nothing but what was written here, which is replaced; see `output.Output`.
         tensors: by their names. beside: texts of further files, by name.
 
     Raises: `OutputError` when the folder cannot be written.
@@ -94,7 +95,7 @@ def write_variables(folder, tensors: Mapping[str, np.ndarray], beside: Mapping[s
     import tensorflow as tf
 
     names, known = sorted(tensors), {*_FILES, *(beside or {})}
-    with whole_folder(folder, known.__contains__, sum(array.nbytes for array in tensors.values()) / 1e6) as aside:
+    with output_folder(folder, known.__contains__, sum(array.nbytes for array in tensors.values()) / 1e6) as aside:
         try:
             tf.raw_ops.SaveV2(
                 prefix=str(aside / PREFIX),
