@@ -192,7 +192,7 @@ SLOW = {  # a vocabulary takes seconds
         {},
     ),
     "a folder with something else": (
-        "vocab --input={text} --size=60 --output={strange}",
+        "vocab --input={text} --size=200 --output={strange}",
         "the folder holds something else",
         0,
         {"output": "{new}"},
