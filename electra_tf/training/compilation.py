@@ -8,6 +8,8 @@
 `xla`      loss and gradients are one XLA program; starts slowest.
 """
 
+import os
+
 import keras
 import tensorflow as tf
 
@@ -37,6 +39,24 @@ def settle_graphs(name: str) -> None:
 def program(function):
     """`function` as an XLA program of its own; its arguments and results are tensors."""
     return tf.function(function, jit_compile=True, autograph=False)
+
+
+def hush_xla() -> None:
+    """Compiles a trivial program while standard error leads to nowhere: the first one of a process says that it was
+    compiled, among what a run says, and no setting of TensorFlow keeps it from that.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        program(lambda: tf.zeros([]))()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def island(function, layer):

@@ -17,6 +17,7 @@ from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.startup import TUNABLES, is_settled
 from electra_tf.training.actions import Evaluate, Foretell, Log, Profile, Save, Stop, Stopped
+from electra_tf.training.compilation import hush_xla
 from electra_tf.training.cost import Cost
 from electra_tf.training.devices import Devices, check_backend, describe_devices, is_chief, make_strategy, use_threads
 from electra_tf.training.health import Health
@@ -118,6 +119,8 @@ def train(
         plan = dataclasses.replace(plan, recipe=_settled(plan.recipe, begun))
         recipe, source = plan.recipe, plan.source
         source.verify(display.say)
+        if recipe.compiler in ("islands", "xla"):
+            hush_xla()
         objective, trainer = _build(plan, strategy)
         description = describe_run(plan, objective)
         if begun:
