@@ -38,16 +38,16 @@ def check_is_whole(file, path) -> dict:
     """
     import h5py
 
-    claimed, links, datasets = 0, {}, {}
+    claimed, names, datasets = 0, [], {}
 
-    def visit(name, link):  # HDF5 does not bear errors in here
-        links[name] = link
-        return len(links) > _MOST_LINKS or None
+    def visit(name):  # HDF5 does not bear errors in here: nothing is looked at yet
+        names.append(name)
+        return len(names) > _MOST_LINKS or None
 
-    if file.visititems_links(visit):
+    if file.visit_links(visit):
         raise _damaged(path, f"it holds more than {_MOST_LINKS:,} weights and groups")
-    for name, link in links.items():
-        if not isinstance(link, h5py.HardLink):
+    for name in names:
+        if not isinstance(link := file.get(name, getlink=True), h5py.HardLink):
             raise _damaged(path, f"{name} is a link to {getattr(link, 'filename', link.path)}")
         if isinstance(item := file[name], h5py.Dataset):
             if item.external or item.is_virtual:
