@@ -83,8 +83,7 @@ def initial_weights(start: Start, objective: Objective, tokenizer: Tokenizer):
                     f"two towers have this run's {ours} in common, and differ in it: {name}",
                     where=source.where,
                     expected="the same in both, since this run shares it",
-                    remedy="name towers that were trained together, or share nothing: "
-                    "--gin_param \"Electra.embedding_sharing = 'none'\"",
+                    remedy="name towers that were trained together, or set the run to share nothing",
                 )
             weights[ours] = taken
             report[ours] = Taken(ours, tower, kept, len(taken))

@@ -235,12 +235,6 @@ PRETRAINING = {
         "initial_weights is 'informed'",
         0,
     ),
-    "towers that were not trained together": (
-        {"Electra.initial_weights": "random", "Electra.generator": SIZES},
-        "--init_checkpoint={ElectraForPreTraining} --init_generator={ElectraForMaskedLM}",
-        "two towers have this run's",
-        1,
-    ),
     "layers shared by towers that differ": (
         {
             "Electra.generator": {"hidden_size": 16, "intermediate_size": 16},

@@ -247,7 +247,7 @@ def test_a_document_is_held_out_by_its_text_whatever_surrounds_it(english, vocab
         ({"held_out": 1.0}, "held_out is 1.0"),
         ({"packing": "dense"}, "packing is 'dense'"),
         ({"document": "page"}, "document is 'page'"),
-        ({"processes": -1}, "processes is -1"),
+        ({"processes": -1}, "-1 processes were asked for"),
         ({"pairs": True, "cross_documents": True}, r"(?s)pairs.*together with cross_documents.*leave out"),
         ({"packing": "albert", "cross_documents": True}, r"(?s)pairs.*together with cross_documents.*leave out"),
         ({"pairs": True, "packing": "original"}, "(?s)'original'.*'albert'.*--packing=albert"),

@@ -76,7 +76,7 @@ def test_sizes_that_sharing_needs_alike_and_are_not_are_refused(sharing, field):
     [
         (Sharing(projection=True), {"hidden_size": 8}, "hidden_size is 8.*share_projection"),
         (Sharing(layers=True), {"num_attention_heads": 4}, "num_attention_heads is 4.*share_layers"),
-        (Sharing(layers=True), {"num_hidden_layers": 2}, "num_hidden_groups is 2.*share_layers"),
+        (Sharing(layers=True), {"num_hidden_layers": 2}, "num_hidden_layers is 2.*share_layers"),
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ import pytest
 import tokenizers
 from tokenizers.implementations import BertWordPieceTokenizer
 
+from electra_tf.errors import ConfigError
 from electra_tf.text.line_tokenizer import LineTokenizer
 from electra_tf.text.rows import flatten
 from electra_tf.text.tokenizer import Tokenizer
@@ -148,7 +149,7 @@ def test_a_line_tokenizer_travels_to_another_process(wild_texts, wild_vocabulary
 
 
 def test_an_unknown_engine_is_refused(wild_vocabulary):
-    with pytest.raises(ValueError, match="quick"):
+    with pytest.raises(ConfigError, match="quick"):
         LineTokenizer(WordPieceTokenizer(wild_vocabulary, SETTINGS["cased"]), "quick")
 
 
