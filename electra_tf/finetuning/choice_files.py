@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from electra_tf.errors import InputError
-from electra_tf.finetuning.records import is_json, json_rows, read_file, read_text
+from electra_tf.finetuning.records import check_is_text, is_json, json_rows, read_file, read_text
 
 _LETTERS = "ABCDEFGHIJ"
 
@@ -134,6 +134,8 @@ def _checked(puzzles, path):
         raise InputError("the file has no questions", where=path, expected="a context and choices on every line")
     count = len(puzzles[0].choices)
     for one in puzzles:
+        for what, text in (("context", one.context), ("question", one.question), *(("choice", c) for c in one.choices)):
+            check_is_text(text, what, one.where)
         if len(one.choices) != count or count < 2 or count > len(_LETTERS):
             raise InputError(
                 f"there are {len(one.choices)} choices",

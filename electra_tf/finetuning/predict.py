@@ -1,6 +1,7 @@
 """Answers to new texts by a fine-tuned model, by the code that evaluates."""
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -11,6 +12,7 @@ import numpy as np
 
 from electra_tf.checkpoints.models import OWN, LoadedModel
 from electra_tf.checkpoints.reading import read_model
+from electra_tf.checkpoints.run_directory import RUN, read_description
 from electra_tf.errors import CheckpointError, ConfigError
 from electra_tf.finetuning.evaluation import judged_by, outputs_of, scores, traced
 from electra_tf.finetuning.families import read_records, task_of_model
@@ -185,7 +187,15 @@ def chosen_run(path: Path) -> Path:
     """The run of the best seed in a folder of `finetune`; other paths as they are."""
     results = path / "results.json"
     if results.is_file():
-        return path / f"seed-{json.loads(results.read_text())['best_seed']}"
+        try:
+            return path / f"seed-{int(json.loads(results.read_text('utf-8'))['best_seed'])}"
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise CheckpointError(
+                f"it does not tell which run is the best: {error}",
+                where=results,
+                expected="results.json as finetune wrote it, with best_seed",
+                remedy=f"name a run of one seed: --input {shlex.quote(str(path / 'seed-0'))}",
+            ) from error
     seeds = sorted(path.glob("seed-*/run.json"))
     return seeds[0].parent if seeds else path
 
@@ -206,7 +216,7 @@ def _read(path, task) -> LoadedModel:
 
 def tasks_of(model) -> tuple[str, ...]:
     """What a run of `finetune` was trained on; of other checkpoints nothing."""
-    run = chosen_run(Path(model)) / "run.json"
-    settings = json.loads(run.read_text()).get("settings", {}) if run.is_file() else {}
+    run = chosen_run(Path(model))
+    settings = read_description(run).get("settings", {}) if (run / RUN).is_file() else {}
     task = settings.get("FineTuning", {}).get("task")
     return tuple(task.split(",")) if task else ()

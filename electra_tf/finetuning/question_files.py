@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from electra_tf.errors import InputError
-from electra_tf.finetuning.records import is_json, json_rows, read_file, read_text
+from electra_tf.finetuning.records import check_is_text, is_json, json_rows, read_file, read_text
 
 
 class Answer(NamedTuple):
@@ -80,7 +80,7 @@ def read_questions(path, text=("question", "context"), label: str | None = "answ
 def _whole_json(content):
     try:
         whole = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return whole if isinstance(whole, dict) and "data" in whole else None
 
@@ -134,7 +134,7 @@ def _rows(rows, path, text, label, labelled):
 def _checked(questions, path):
     try:
         questions = list(questions)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"a question is not as it should be: {type(error).__name__}: {error}",
             where=path,
@@ -143,7 +143,10 @@ def _checked(questions, path):
     if not questions:
         raise InputError("the file has no questions", where=path, expected="SQuAD's JSON, MRQA's, or rows")
     for one in questions:
+        check_is_text(one.question, "question", one.where)
+        check_is_text(one.context, "context", one.where)
         for text, start in one.answers:
+            check_is_text(text, "answer", one.where)
             if start < 0 or one.context[start : start + len(text)] != text:
                 raise InputError(
                     f"the answer {text[:60]!r} is not in the context"

@@ -95,10 +95,11 @@ def read_file(
     records = []
     for where, row in rows:
         missing = [name for name in wanted if row.get(name) is None]
-        nested = [name for name in text if isinstance(row.get(name), list | dict)]
+        nested = [name for name in wanted if _is_nested(row.get(name), several=name not in text)]
         if nested:
             kind = "a list" if isinstance(row[nested[0]], list) else "an object"
-            raise InputError(f"{nested[0]!r} is {kind}", where=f"{path}, {where}", expected="a text, or a number")
+            expected = "a text, or a number" + (", or a list of them" if nested[0] not in text else "")
+            raise InputError(f"{nested[0]!r} is {kind}", where=f"{path}, {where}", expected=expected)
         if missing:
             raise InputError(f"the row has no {missing[0]!r}", where=f"{path}, {where}", expected="every column")
         label_here = None if label is None else _label(row[label])
@@ -109,6 +110,24 @@ def read_file(
 def _label(value):
     """As text; a list of labels (of JSON lines) as they are written in other files."""
     return "|".join(map(str, value)) if isinstance(value, list) else str(value).strip()
+
+
+def _is_nested(value, several):
+    """Whether it is neither a text nor a number; nor, with `several`, a list of them."""
+    if several and isinstance(value, list):
+        return any(isinstance(one, list | dict) for one in value)
+    return isinstance(value, list | dict)
+
+
+def check_is_text(value, what: str, where: str) -> None:
+    """Raises `InputError` for what is no text."""
+    if not isinstance(value, str):
+        raise InputError(
+            f"the {what} is a {type(value).__name__}",
+            where=where,
+            expected="a text",
+            remedy="correct it, or leave the question out",
+        )
 
 
 def is_json(suffix: str) -> bool:
@@ -161,7 +180,7 @@ def json_rows(content: str, path) -> list[tuple[str, dict]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"this is no JSON: {error}",
                 where=f"{path}, line {number}",
