@@ -74,7 +74,8 @@ def test_each_is_learned_and_scored_by_its_own_metric(learned):
         assert done.returncode == 0, done.stderr
         for metric, value in json.loads(done.stdout).items():
             if metric not in ("rows", "loss", "calibration_error", "rmse"):  # of the calibrated, or on the file's scale
-                assert value == pytest.approx(dev[f"{name}/{metric}"], abs=1e-6), (name, metric)
+                last_bits = 1e-3 if metric == "spearman" else 1e-6  # they change the ranks of answers that are alike
+                assert value == pytest.approx(dev[f"{name}/{metric}"], abs=last_bits), (name, metric)
     assert {path.name for path in (folder / "report").iterdir()} == {*TASKS.split(",")}
     assert result["runs"][0]["calibration"].keys() == {"sst2", "conll2003"}
 
