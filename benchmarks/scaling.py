@@ -104,13 +104,13 @@ def simulate():
 
 
 def accumulated(micro_batches):
-    """Seconds of a step of electra_tiny, 128 rows in so many parts, the median of 15."""
+    """Seconds of a step of electra_tiny, 32 rows in so many parts, the median of 15."""
     import tensorflow as tf
 
     from electra_tf.training.devices import use_threads
 
     use_threads(2)
-    step, batch = step_of("electra_tiny", 128, micro_batches)
+    step, batch = step_of("electra_tiny", 32, micro_batches)
     run, seconds = tf.function(lambda: step(batch), autograph=False), []
     for _ in range(17):
         began = time.perf_counter()
