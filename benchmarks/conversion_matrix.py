@@ -21,7 +21,7 @@ from electra_tf.checkpoints.google_albert import is_albert
 from electra_tf.checkpoints.google_electra import read_tf1
 from electra_tf.checkpoints.google_heads import tasks_of
 from electra_tf.checkpoints.google_slots import is_weight
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES, TOWERS
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES, TOWERS
 from electra_tf.errors import ElectraTFError
 
 FORMATS = ("safetensors", "bin", "h5", "keras", "tf1")

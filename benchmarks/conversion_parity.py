@@ -22,7 +22,7 @@ from transformers_peer import OUTPUTS, inputs, spread
 
 from electra_tf import convert
 from electra_tf.checkpoints import LoadedModel, read_model, write_folder
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES
 from electra_tf.models import EncoderConfig
 
 LIMIT = 1e-5

@@ -17,7 +17,7 @@ from electra_tf.data.corpus import expand, read_documents
 from electra_tf.text.mecab import mecab
 from electra_tf.text.sentencepiece import SentencePieceSettings
 from electra_tf.text.sentencepiece_vocabulary import count_blank_separated, train_sentencepiece
-from electra_tf.text.wordpiece import WordPieceSettings, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import WordPieceSettings, WordPieceTokenizer
 from electra_tf.text.wordpiece_vocabulary import train_vocabulary
 
 COLUMNS = {

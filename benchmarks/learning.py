@@ -42,7 +42,7 @@ def torch_model(objective, weights):
     import torch
     from torch_electra import TorchElectra
 
-    from electra_tf.checkpoints.models import pretrained
+    from electra_tf.checkpoints.loaded_model import pretrained
     from electra_tf.checkpoints.torch_classes import to_torch
 
     fields = [
@@ -143,7 +143,7 @@ def run_peer(data, steps, seed):
 
     from electra_tf.checkpoints.torch_classes import from_torch
     from electra_tf.pretraining.evaluation import DetectionEvaluation
-    from electra_tf.pretraining.informed_start import start_informed
+    from electra_tf.pretraining.informed_initialization import start_informed
 
     torch.manual_seed(seed)
     keras.utils.set_random_seed(1000 + seed)

@@ -40,7 +40,7 @@ def command(*words) -> tuple[int, str, str]:
 
 def heads_file(run, folder: Path) -> Path:
     """What TF-V1 does not tell of a run's encoders."""
-    from electra_tf.checkpoints.options import told_as
+    from electra_tf.checkpoints.read_write_options import told_as
 
     told = {tower: {"num_attention_heads": config.num_attention_heads} for tower, config in run.towers.items()}
     told = {told_as(tower): fields for tower, fields in told.items()}
@@ -71,7 +71,7 @@ def export(source: Path, tower: str | None, form: str, folder: Path, told: Path 
 def heads_beside(place: Path) -> str:
     """Heads of what was written that its class of transformers has not."""
     from electra_tf.checkpoints import read_model
-    from electra_tf.checkpoints.name_tables import MODEL_CLASSES
+    from electra_tf.checkpoints.weight_names import MODEL_CLASSES
 
     model = read_model(place)
     return "".join(f" + {head}" for head in model.heads if head not in MODEL_CLASSES[model.name].heads)

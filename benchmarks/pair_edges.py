@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
 from electra_tf.data.corpus import expand, read_documents
-from electra_tf.data.pair_packing import SPECIAL, pack_albert, pack_pairs
+from electra_tf.data.original_packing import pack_albert
+from electra_tf.data.pair_packing import SPECIAL, pack_pairs
 from electra_tf.text.tokenizer import Tokenizer
 
 AROUND = 2  # tokens that are seen at each edge

@@ -65,7 +65,7 @@ def run_pipeline(folder, texts, is_sorted):
 
 
 def run_predict(folder, texts):
-    from electra_tf.finetuning.predict import Predictor
+    from electra_tf.finetuning.predictor import Predictor
     from electra_tf.training.devices import use_threads
 
     use_threads(THREADS)

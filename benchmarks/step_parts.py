@@ -20,43 +20,47 @@ def parts():
     """{part: (how often a step has it, its graph, its islands)}, functions that end when it is done."""
     import tensorflow as tf
 
-    from electra_tf.layers.dropout import Dropout, drop
     from electra_tf.layers.transformer import Block
     from electra_tf.models.presets import preset
     from electra_tf.optimizers.adamw import AdamW
-    from electra_tf.training.compilation import program
+    from electra_tf.training.programs import lean_program, program
 
     c = preset("electra_small").encoder
     block = Block(c.hidden_size, c.num_attention_heads, c.intermediate_size)
-    dropped, seed = Dropout(0.1), tf.constant([1, 2, 0])
-    mask = tf.ones([ROWS, LENGTH], tf.int32)
-    hidden, wide, all_three = (
-        tf.random.normal([ROWS, LENGTH, size]) for size in (c.hidden_size, c.intermediate_size, 3 * c.hidden_size)
-    )
     attention, feed_forward = block.attention, block.feed_forward
-    dense = {attention.qkv: hidden, attention.output_dense: hidden, feed_forward.intermediate: hidden}
-    dense[feed_forward.output_dense] = wide
+    qkv, intermediate = attention.qkv, feed_forward.intermediate
+    tokens, seed, mask = ROWS * LENGTH, tf.constant([1, 2, 0]), tf.ones([ROWS, LENGTH], tf.int32)
+    hidden = tf.random.normal([tokens, c.hidden_size])
+    inputs = {qkv: hidden, attention.output_dense: hidden, intermediate: hidden}
+    inputs[feed_forward.output_dense] = tf.random.normal([tokens, c.intermediate_size])
+    products = [(x, dense.kernel.value) for dense, x in inputs.items()]
+    each_head = tf.random.normal([3, ROWS, c.num_attention_heads, LENGTH, c.hidden_size // c.num_attention_heads])
+    scores = tf.random.normal([ROWS, c.num_attention_heads, LENGTH, LENGTH])
     table = tf.Variable(tf.random.normal([c.vocab_size, c.embedding_size]))
     update = AdamW().update
 
-    def products(*tensors):
-        return [
-            tf.matmul(tf.reshape(x, [-1, layer.inputs]), layer.kernel) for layer, x in zip(dense, tensors, strict=True)
-        ]
+    def heads(product, bias):
+        return tf.stack(attention.heads(tf.reshape(qkv.finish(product, bias), [ROWS, LENGTH, -1])))
 
-    def residual(x, y):
-        return block.attention.norm(x + dropped(y, training=True, seed=seed))
+    def softmax(scores):
+        return attention.probabilities(scores, mask)
+
+    def drop(probabilities):
+        return attention.attention_dropout(probabilities, training=True, seed=seed)
+
+    def add_and_norm(x, product, bias, gamma, beta):
+        y = attention.output_dense.finish(product, bias)
+        return attention.norm.normalise(x + attention.dropout(y, training=True, seed=seed, rows=ROWS), gamma, beta)
 
     def trained(function, *tensors):
-        """Forward and backward."""
-        weights = [layer.kernel.value for layer in dense] if function is products else []
+        """Forward and backward; both count, since of both something is read."""
 
         def run():
             with tf.GradientTape() as tape:
                 tape.watch(tensors)
                 y = function(*tensors)
-            gradients = tape.gradient(y, [*tensors, *weights])
-            return tf.add_n([tf.reduce_sum(gradient[:1]) for gradient in gradients])
+            gradients = tape.gradient(y, tensors)
+            return tf.add_n([tf.reduce_sum(tensor[:1]) for tensor in (*tf.nest.flatten(y), *gradients)])
 
         graph = tf.function(run, autograph=False)
         return lambda: float(graph())
@@ -66,28 +70,26 @@ def parts():
         graph = tf.function(lambda: compiled(table, table, rate, table, table * table, rate, rate, rate, rate)[0][0, 0])
         return lambda: float(graph())
 
-    def attend(qkv):
-        return attention.attend(qkv, mask, training=True, seed=seed)
+    def both_ways(function, *tensors):
+        return trained(function, *tensors), trained(lean_program(function), *tensors)
 
-    def with_program(x, y):
-        dropped.drop = compiled_drop
-        try:
-            return residual(x, y)
-        finally:
-            dropped.drop = drop
-
-    compiled_drop, activate = program(drop), feed_forward.intermediate.activate
-    plain = trained(products, *dense.values())
+    dense = trained(
+        lambda *flat: [tf.matmul(x, y) for x, y in zip(flat[::2], flat[1::2], strict=True)], *sum(products, ())
+    )
+    by_heads = trained(
+        lambda q, k, p, v: [tf.matmul(q, k, transpose_b=True), tf.matmul(p, v)], *each_head[:2], scores, each_head[2]
+    )
+    bias, gamma, beta = attention.output_dense.bias.value, attention.norm.gamma.value, attention.norm.beta.value
+    wide = tf.random.normal([tokens, c.intermediate_size])
     depth = c.num_hidden_layers
     return {
-        "dense products": (depth, plain, plain),
-        "attention": (depth, trained(attend, all_three), trained(program(attend), all_three)),
-        "activation": (depth, trained(activate, wide), trained(program(activate), wide)),
-        "dropout, residual, norm": (
-            2 * depth,
-            trained(residual, hidden, hidden),
-            trained(with_program, hidden, hidden),
-        ),
+        "dense products": (depth, dense, dense),
+        "products of the heads": (depth, by_heads, by_heads),
+        "bias, heads": (depth, *both_ways(heads, tf.random.normal([tokens, qkv.units]), qkv.bias.value)),
+        "softmax": (depth, *[trained(softmax, scores)] * 2),
+        "dropout of it": (depth, *both_ways(drop, scores)),
+        "bias, dropout, residual, norm": (2 * depth, *both_ways(add_and_norm, hidden, hidden, bias, gamma, beta)),
+        "bias, gelu": (depth, *both_ways(intermediate.finish, wide, intermediate.bias.value)),
         "Adam": (13.5e6 / (c.vocab_size * c.embedding_size), adam(update), adam(program(update))),
     }
 

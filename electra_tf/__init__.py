@@ -23,7 +23,7 @@ _HOME = {
     "finetune": "finetuning.run",
     "FineTuning": "finetuning.settings",
     "predict": "finetuning.averaging",
-    "Predictor": "finetuning.predict",
+    "Predictor": "finetuning.predictor",
     "ElectraTFError": "errors",
 }
 

@@ -1,6 +1,9 @@
 """The one exception family of the project: errors written for the person who caused them."""
 
+import json
 import unicodedata
+
+_LONGEST = 4000  # characters of a part of an error: what it shows of a file may be of any length
 
 
 class ElectraTFError(Exception):
@@ -17,6 +20,7 @@ class ElectraTFError(Exception):
 
     def __init__(self, found: str, *, where=None, expected: str | None = None, remedy: str | None = None):
         self.found, self.where, self.expected, self.remedy = found, where, expected, remedy
+        found, where, expected, remedy = (part and _shortened(str(part)) for part in (found, where, expected, remedy))
         lines = [found]
         if where is not None:
             lines.append(f"  where:      {where}")
@@ -64,6 +68,16 @@ def shown(text: str) -> str:
     So that a terminal shows what is in a stranger's file, and does not obey it. Lines and tabs stay.
     """
     return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def as_json(value) -> str:
+    """JSON on a line, in which the same characters are escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if _is_plain(c) else f"\\u{ord(c):04x}" for c in text)
+
+
+def _shortened(text):
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
 
 
 def _is_plain(character):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import google_crc32c
 
-from electra_tf.errors import OutputError
+from electra_tf.errors import CheckpointError, ElectraTFError, OutputError
 from electra_tf.locks import lock
 
 # What file systems answer that cannot bring a folder to the disk, or cannot exchange two names.
@@ -205,9 +205,37 @@ def _check_replaceable(folder, is_known):
         )
 
 
-def is_lfs_pointer(content: bytes) -> bool:
-    """Whether a file that begins so only says where Git LFS keeps the real one."""
-    return content.startswith(b"version https://git-lfs")
+def snapshots_of(folder: str | Path) -> list[Path]:
+    """Of a model's folder in the hub's cache, `models--OWNER--NAME`, the folders of its revisions, the newest last."""
+    folder = Path(folder)
+    within = folder if folder.name == "snapshots" else folder / "snapshots"
+    if not within.absolute().parent.name.startswith("models--") or not within.is_dir():
+        return []
+    revisions = [path for path in within.iterdir() if path.is_dir()]
+    return sorted(revisions, key=lambda path: (path.stat().st_mtime, path.name))
+
+
+def check_no_pointer(begins: bytes, file: Path, error: type[ElectraTFError]) -> None:
+    """Raises `error` for a file that begins so: it only says where Git LFS keeps the real one."""
+    if begins.startswith(b"version https://git-lfs"):
+        raise error(
+            "the file is a pointer of Git LFS, not what it points to",
+            where=file,
+            expected="the file itself",
+            remedy="run `git lfs pull` in the repository that it is in, or download the file",
+        )
+
+
+def check_fetched(file: Path) -> None:
+    """Raises: `CheckpointError` for a file of a checkpoint that cannot be read, or is a pointer of Git LFS."""
+    try:
+        with open(file, "rb") as opened:
+            begins = opened.read(24)
+    except OSError as error:
+        raise CheckpointError(
+            f"the file cannot be read: {error.strerror}", where=file, remedy="check that you may read it, and the disk"
+        ) from error
+    check_no_pointer(begins, file, CheckpointError)
 
 
 def masked_checksum(data) -> int:

@@ -39,10 +39,10 @@ def _open_streams():
 
 
 def leave_out_optional_imports() -> None:
-    """Keeps TensorFlow and Keras from importing what they look for and training does not use: 0.2 GB, two seconds."""
+    """Keeps TensorFlow and Keras from importing what they look for and no command uses: 0.2 GB, two seconds."""
     if _runs_on_jax():  # which training refuses in words, once Keras is there
         return
-    for name in ("jax", "matplotlib", "sklearn"):
+    for name in ("jax", "matplotlib", "scipy", "sklearn"):
         sys.modules.setdefault(name, None)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from electra_tf.data.builder import build_data
-from electra_tf.text.wordpiece import WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import WordPieceTokenizer
 from electra_tf.text.wordpiece_vocabulary import train_vocabulary
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "electra_tf" / "quickstart"

@@ -37,9 +37,12 @@ class Counter:
         elif folder_handle not in (-1, None):  # as shutil.rmtree has it
             path = os.path.join(os.readlink(f"/proc/self/fd/{folder_handle}"), os.fsdecode(path))
         if os.path.abspath(os.fsdecode(path)).startswith(self.under):
-            self.count += 1
-            if self.count == self.dies:
-                os.kill(os.getpid(), signal.SIGKILL)
+            self.step()
+
+    def step(self) -> None:
+        self.count += 1
+        if self.count == self.dies:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def hear(self, event, arguments) -> None:
         if event == "open" and arguments[2] & _WRITES:
@@ -52,9 +55,8 @@ class Counter:
             self.add(arguments[0])
 
 
-def watched(under: str, dies: int, exchanges: bool) -> Counter:
+def watch(counter: Counter, exchanges: bool = True) -> None:
     """From now on this process' operations are counted. The audit does not hear of the C library's."""
-    counter = Counter(under, dies)
     sys.addaudithook(counter.hear)
     sync, exchange = os.fsync, files._RENAMEAT2
 
@@ -67,14 +69,14 @@ def watched(under: str, dies: int, exchanges: bool) -> Counter:
         return exchange(at, one, *others)
 
     os.fsync, files._RENAMEAT2 = counted_sync, counted_exchange if exchanges and exchange else None
-    return counter
 
 
 def attempt(under: str, dies: int, exchanges: bool, arguments: list[str]) -> dict:
     reading, writing = os.pipe()
     with tempfile.TemporaryFile("w+") as said:
         if not (child := os.fork()):
-            status, counter = 1, watched(under, dies, exchanges)
+            status, counter = 1, Counter(under, dies)
+            watch(counter, exchanges)
             try:
                 with redirect_stdout(said), redirect_stderr(said):
                     main(arguments)

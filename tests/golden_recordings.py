@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from electra_tf.checkpoints.google_albert import read_albert
 from electra_tf.checkpoints.google_electra import read_tf1
-from electra_tf.checkpoints.name_tables import model_tensors
 from electra_tf.checkpoints.translation import with_tower_called
+from electra_tf.checkpoints.weight_names import model_tensors
 from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.lamb import Lamb
 from electra_tf.optimizers.schedules import Schedule

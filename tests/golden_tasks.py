@@ -9,13 +9,13 @@ from golden_recordings import Recording
 from electra_tf.checkpoints.containers.tf1_bundle import read_variables
 from electra_tf.checkpoints.google_electra import read_tf1
 from electra_tf.checkpoints.google_heads import LAYERS
-from electra_tf.checkpoints.name_tables import model_tensors
 from electra_tf.checkpoints.translation import translate, with_tower_called
-from electra_tf.finetuning.choice import Choice
+from electra_tf.checkpoints.weight_names import model_tensors
 from electra_tf.finetuning.classification import Classification, Regression
+from electra_tf.finetuning.multi_task import Several
+from electra_tf.finetuning.multiple_choice import Choice
 from electra_tf.finetuning.objective import TaskObjective
-from electra_tf.finetuning.several import Several
-from electra_tf.finetuning.spans import Spans
+from electra_tf.finetuning.question_answering import Spans
 from electra_tf.finetuning.tagging import Tagging
 from electra_tf.finetuning.tags import Scheme
 from electra_tf.models.config import EncoderConfig

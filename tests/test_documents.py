@@ -5,7 +5,7 @@ import re
 import runpy
 from pathlib import Path
 
-from electra_tf.finetuning.answer_scores import no_answer_scores
+from electra_tf.finetuning.answer_metrics import no_answer_scores
 from electra_tf.pretraining.generators import MaskedGenerator, TwoTowers, Uniform
 from electra_tf.pretraining.metrics import detection_readings, masked_lm_readings
 from electra_tf.pretraining.settings import Electra
@@ -42,7 +42,7 @@ def test_the_page_of_metrics_has_each_name_and_no_other():
     names |= set(masked_lm_readings(1.0, 100).metrics)
     names |= set(keys_in("pretraining/evaluation.py", "__call__"))
     names |= {"loss", *keys_in("finetuning/objective.py", "_readings")} - {"task_loss", "weight", "hits", "judged"}
-    for file in ("classification", "tagging", "spans", "choice", "several"):
+    for file in ("classification", "tagging", "question_answering", "multiple_choice", "multi_task"):
         names |= set(keys_in(f"finetuning/{file}.py", "score", "_score", "scores_of", "named"))
     names |= set(keys_in("finetuning/tags.py", "entity_scores")) | set(keys_in("finetuning/evaluation.py", "scores"))
     names |= set(no_answer_scores([["sea"], []], ["sea", "ship"], [0.0, 1.0], 0.5)) | {"exact", "f1"}

@@ -3,8 +3,8 @@
 Importing it loads neither Keras nor TensorFlow; reading a model does.
 """
 
-from electra_tf.checkpoints.detect import recognise
-from electra_tf.checkpoints.models import LoadedModel, pretrained
+from electra_tf.checkpoints.format_detection import recognise
+from electra_tf.checkpoints.loaded_model import LoadedModel, pretrained
 from electra_tf.checkpoints.reading import load_encoder, load_model, load_tokenizer, load_tower, read_model
 from electra_tf.checkpoints.transformers_folder import read_folder, write_folder
 

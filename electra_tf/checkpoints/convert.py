@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from electra_tf.checkpoints.containers.output import Output, output_folder
-from electra_tf.checkpoints.detect import recognise
+from electra_tf.checkpoints.format_detection import recognise
 from electra_tf.checkpoints.formats import FORMATS, TARGETS, holds
 from electra_tf.checkpoints.google_albert import is_albert, read_albert, write_albert
 from electra_tf.checkpoints.google_checkpoint import check_google_computes, tokenizer_beside
 from electra_tf.checkpoints.google_electra import read_tf1, write_tf1
 from electra_tf.checkpoints.hub import located
-from electra_tf.checkpoints.models import LoadedModel
-from electra_tf.checkpoints.name_tables import TOWERS
-from electra_tf.checkpoints.options import Reading, Writing, settings_of
+from electra_tf.checkpoints.loaded_model import LoadedModel
+from electra_tf.checkpoints.read_write_options import Reading, Writing, settings_of
 from electra_tf.checkpoints.reading import as_tower, damage_told, lacks_configuration, read_model, towers_of
-from electra_tf.checkpoints.run_directory import read_description, read_run
-from electra_tf.checkpoints.transformers_folder import FORMS, folder_tensors, other_fields
+from electra_tf.checkpoints.run_directory import read_run
+from electra_tf.checkpoints.run_json import read_description
+from electra_tf.checkpoints.transformers_folder import FORMS, folder_tensors, other_fields, wrapper_of_weights
 from electra_tf.checkpoints.translation import with_tower_called
+from electra_tf.checkpoints.weight_names import TOWERS
 from electra_tf.errors import CheckpointError, ConfigError
 
 
@@ -60,8 +61,8 @@ def convert(
         dtype, shard_bytes: see `write_folder`; the latter by default 5 GB.
         sharing: of the embeddings of two sources: `all`, which must then be equal, or `none`.
         overwrite: whether files in the output folder that were not written here, but have names of a model's, are
-            replaced; others, and a README.md, stay.
-        say: is given a sentence for each thing of the source that the target does not get.
+            replaced; others, and a README.md, stay. So is a `.keras` file that is another's.
+        say: is given a sentence for each thing of the source that the target does not get, or that is guessed.
 
     Returns: what was written: folders, files, or the prefix of a TF-V1 checkpoint.
 
@@ -102,6 +103,8 @@ def convert(
         _tell(model, kind, writing, say)
         if to in FORMS:  # raises before anything is written
             folder_tensors(model, to, dtype)
+    if kind == "transformers_folder" and (wrapper := wrapper_of_weights(source)):
+        say(f"the name of every weight begins with {wrapper}, as programs that train a model write it: it is left out")
     with damage_told(source):
         cards = {n: FORMATS[kind].card(Path(source), m.tower, task) if to in FORMS else None for n, m in models.items()}
     if tower != "both":
@@ -184,7 +187,8 @@ def _told_by_configuration(model):
 def _whole_as_tf1(source, kind, output, settings, say) -> Path:
     """A run or a TF-V1 checkpoint with all that is in it."""
     if kind == "run_directory":
-        run = read_run(source)
+        with damage_told(source):
+            run = read_run(source)
         albert = next(iter(run.towers.values())).model_type == "albert"
         if albert and len(run.towers) == 1:
             slots = (with_tower_called(group, *run.towers, "encoder") for group in (run.slots_m, run.slots_v))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from electra_tf.checkpoints import facts
+from electra_tf.checkpoints import checkpoint_inspection
 from electra_tf.checkpoints.containers.output import CARD
 from electra_tf.checkpoints.google_checkpoint import (
     read_google,
@@ -16,23 +16,18 @@ from electra_tf.checkpoints.google_checkpoint import (
     write_google,
 )
 from electra_tf.checkpoints.keras_model import read_keras, write_keras
+from electra_tf.checkpoints.loaded_model import OWN, LoadedModel, class_with, missing_tower
 from electra_tf.checkpoints.model_card import model_card
-from electra_tf.checkpoints.models import OWN, LoadedModel, class_with, missing_tower
-from electra_tf.checkpoints.name_tables import PRETRAINING_HEADS, TOWERS, model_tensors
-from electra_tf.checkpoints.options import Reading, Writing
-from electra_tf.checkpoints.run_directory import (
-    CALIBRATION,
-    TOKENIZER,
-    kept_scores,
-    read_description,
-    read_run,
-    with_copies,
-)
+from electra_tf.checkpoints.read_write_options import Reading, Writing
+from electra_tf.checkpoints.run_directory import CALIBRATION, kept_scores, read_run
+from electra_tf.checkpoints.run_json import TOKENIZER, read_description
 from electra_tf.checkpoints.sealed_json import read_sealed
+from electra_tf.checkpoints.shared_tables import with_copies
 from electra_tf.checkpoints.transformers_folder import FORMS, read_folder, write_folder
 from electra_tf.checkpoints.translation import translate, with_tower_called
+from electra_tf.checkpoints.weight_names import PRETRAINING_HEADS, TOWERS, model_tensors
 from electra_tf.errors import ConfigError
-from electra_tf.text.load import open_tokenizer
+from electra_tf.text.load_tokenizer import open_tokenizer
 
 # Of the settings of fine-tuning, those by which files and texts are read.
 _READ_AS = ("task", "text", "label", "choices", "long", "beam", "stride", "question_length", "answer_length", "compat")
@@ -180,7 +175,7 @@ FORMATS = {
     "run_directory": Format(
         "a run directory",
         frozenset({"joint", "slots", "tokenizer", "configuration"}),
-        facts.of_run,
+        checkpoint_inspection.of_run,
         _read_run,
         tokenizer=lambda path: path / TOKENIZER,
         card=model_card,
@@ -191,7 +186,7 @@ FORMATS = {
     "transformers_folder": Format(
         "a Hugging Face folder",
         frozenset({"tokenizer", "labels", "configuration", "types", "copies"}),
-        facts.of_folder,
+        checkpoint_inspection.of_folder,
         _read_folder,
         _write_folder,
         tokenizer=lambda path: path,
@@ -200,7 +195,7 @@ FORMATS = {
     "tf1": Format(
         "a TF-V1 checkpoint",
         frozenset({"joint", "slots", "tasks"}),
-        facts.of_google,
+        checkpoint_inspection.of_google,
         read_google,
         write_google,
         towers=towers_of_google,
@@ -210,7 +205,7 @@ FORMATS = {
     "keras": Format(
         "a .keras file",
         frozenset({"configuration"}),
-        facts.of_keras,
+        checkpoint_inspection.of_keras,
         lambda path, reading: read_keras(path),
         lambda path, model, writing: write_keras(path, model),
         suffix=".keras",

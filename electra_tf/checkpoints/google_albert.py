@@ -6,21 +6,18 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from electra_tf.checkpoints.config_from_shapes import check_told, derive_fields
 from electra_tf.checkpoints.containers.tf1_bundle import find_prefix, read_shapes, read_variables
 from electra_tf.checkpoints.google_slots import check_epsilon, is_weight, read_global_step, save_variables
-from electra_tf.checkpoints.models import LoadedModel, class_with
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES, model_tensors
-from electra_tf.checkpoints.sizes import check_told, derive_fields
+from electra_tf.checkpoints.loaded_model import LoadedModel, class_with
 from electra_tf.checkpoints.torch_classes import check_groups
 from electra_tf.checkpoints.translation import translate
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES, model_tensors
 from electra_tf.errors import CheckpointError, ConfigError
-
-if TYPE_CHECKING:
-    from electra_tf.models.config import EncoderConfig
+from electra_tf.models.config import ACTIVATIONS, EncoderConfig
 
 CONFIG_FILES = ("albert_config.json", "config.json")
 HUB_SCOPE = "module/"  # of TF-Hub's modules
@@ -59,7 +56,7 @@ class AlbertCheckpoint:
     weights: dict[str, np.ndarray]
     slots_m: dict[str, np.ndarray]
     slots_v: dict[str, np.ndarray]
-    config: "EncoderConfig"
+    config: EncoderConfig
     heads: tuple[str, ...]
     num_labels: int
     step: int | None
@@ -172,8 +169,6 @@ def heads_of(names: Collection[str]) -> list[str]:
 
 
 def _config(shapes, settings, prefix):
-    from electra_tf.models.config import ACTIVATIONS, EncoderConfig
-
     fields = _beside(prefix, required=not settings) | dict(settings or {})
     if fields.get("net_structure_type", 0):
         raise CheckpointError(

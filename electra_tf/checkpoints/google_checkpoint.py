@@ -11,11 +11,11 @@ from electra_tf.checkpoints.google_electra import read_tf1, write_tf1
 from electra_tf.checkpoints.google_heads import fine_tuned, to_task
 from electra_tf.checkpoints.google_layout import layout
 from electra_tf.checkpoints.google_slots import check_epsilon, is_weight, usual_heads
-from electra_tf.checkpoints.models import LoadedModel, missing_tower, pretrained
-from electra_tf.checkpoints.name_tables import TOWERS
-from electra_tf.checkpoints.options import Reading, Writing, settings_of, told_as
-from electra_tf.checkpoints.run_directory import with_copies
+from electra_tf.checkpoints.loaded_model import LoadedModel, missing_tower, pretrained
+from electra_tf.checkpoints.read_write_options import Reading, Writing, settings_of, told_as
+from electra_tf.checkpoints.shared_tables import with_copies
 from electra_tf.checkpoints.translation import with_tower_called
+from electra_tf.checkpoints.weight_names import TOWERS
 from electra_tf.errors import CheckpointError, ConfigError
 
 

@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from electra_tf.checkpoints.config_from_shapes import check_told
 from electra_tf.checkpoints.containers.tf1_bundle import find_prefix, read_variables
 from electra_tf.checkpoints.google_layout import Layout, layout
 from electra_tf.checkpoints.google_slots import SLOTS, is_weight, read_global_step, save_variables, usual_heads
-from electra_tf.checkpoints.sizes import check_told
 from electra_tf.checkpoints.translation import translate
-
-if TYPE_CHECKING:
-    from electra_tf.models.config import EncoderConfig
+from electra_tf.models.config import EncoderConfig
 
 
 @dataclass(frozen=True)
@@ -33,16 +30,16 @@ class Tf1Checkpoint:
     slots_m: dict[str, np.ndarray]
     slots_v: dict[str, np.ndarray]
     step: int | None
-    configs: "dict[str, EncoderConfig]"
+    configs: dict[str, EncoderConfig]
     layout: Layout
 
     @property
-    def discriminator(self) -> "EncoderConfig | None":
+    def discriminator(self) -> EncoderConfig | None:
         """Its configuration; None: a masked-LM run left its encoder, a generator, alone."""
         return self.configs.get("discriminator")
 
     @property
-    def generator(self) -> "EncoderConfig | None":
+    def generator(self) -> EncoderConfig | None:
         """Its configuration; None: the model sampled uniformly, by two towers, or is fine-tuned."""
         return self.configs.get("discriminator" if self.layout.sharing == "encoder" else "generator")
 
@@ -135,8 +132,6 @@ def _layout(tensors, world):
 
 
 def _config(fields, settings, where):
-    from electra_tf.models.config import EncoderConfig
-
     settings = dict(settings or {})
     check_told(settings, fields, where)
     heads = {"num_attention_heads": usual_heads(fields["hidden_size"])}

@@ -1,17 +1,14 @@
 """Heads of fine-tuned models of Google's ELECTRA code, and what transformers' heads are to them."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from electra_tf.checkpoints.models import LoadedModel
-from electra_tf.checkpoints.name_tables import Tensor, head_tensors
+from electra_tf.checkpoints.loaded_model import LoadedModel
 from electra_tf.checkpoints.translation import with_tower_called
+from electra_tf.checkpoints.weight_names import Tensor, head_tensors
 from electra_tf.errors import CheckpointError, ConfigError
-
-if TYPE_CHECKING:
-    from electra_tf.models.config import EncoderConfig
+from electra_tf.models.config import EncoderConfig
 
 PREFIX = "task_specific/"
 
@@ -84,7 +81,7 @@ def kind_of(shapes: Mapping[str, tuple], task: str, where=None) -> str:
 
 def fine_tuned(
     weights: Mapping[str, np.ndarray],
-    config: "EncoderConfig",
+    config: EncoderConfig,
     task: str | None = None,
     model_class: str | None = None,
     where=None,

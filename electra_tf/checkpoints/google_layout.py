@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from electra_tf.checkpoints.config_from_shapes import derive_fields
 from electra_tf.checkpoints.google_heads import PREFIX as TASKS
 from electra_tf.checkpoints.google_heads import task_tensors
-from electra_tf.checkpoints.name_tables import Tensor, model_tensors
-from electra_tf.checkpoints.sizes import derive_fields
+from electra_tf.checkpoints.weight_names import Tensor, model_tensors
 from electra_tf.errors import CheckpointError
 
 _TWO_TOWERS = ("generator_ltr", "generator_rtl")

@@ -1,19 +1,16 @@
-"""What Google's code keeps beside weights (slots, the step), and what it always computes; names: `name_tables.py`."""
+"""What Google's code keeps beside weights (slots, the step), and what it always computes; names: `weight_names.py`."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from electra_tf.checkpoints.containers.tf1_bundle import find_prefix, read_variables, write_variables
-from electra_tf.checkpoints.name_tables import Tensor
 from electra_tf.checkpoints.translation import translate
+from electra_tf.checkpoints.weight_names import Tensor
 from electra_tf.errors import CheckpointError, ConfigError
-
-if TYPE_CHECKING:
-    from electra_tf.models.config import EncoderConfig
+from electra_tf.models.config import EncoderConfig
 
 SLOTS = ("/adam_m", "/adam_v")
 # Variables of the originals' optimizers and graphs that are no weights.
@@ -50,7 +47,7 @@ def save_variables(folder, table: list[Tensor], weights, slots_m=None, slots_v=N
     return write_variables(folder, tensors, beside)
 
 
-def check_epsilon(config: "EncoderConfig") -> None:
+def check_epsilon(config: EncoderConfig) -> None:
     """Raises `ConfigError` for another epsilon of layer norms than the originals', which TF-V1 has no place for."""
     if config.layer_norm_eps != 1e-12:
         raise ConfigError(f"layer_norm_eps is {config.layer_norm_eps}", expected="1e-12, which Google's code computes")

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from electra_tf.checkpoints.containers.keras_archive import read_description
-from electra_tf.checkpoints.models import KERAS, LoadedModel, class_with
+from electra_tf.checkpoints.containers.output import output_file
+from electra_tf.checkpoints.loaded_model import KERAS, LoadedModel, class_with
 from electra_tf.errors import CheckpointError, ConfigError, ElectraTFError
-from electra_tf.files import whole_file
+from electra_tf.files import check_fetched
+from electra_tf.models.config import EncoderConfig
 
 
 def load_keras(path, **kwargs):
@@ -18,8 +20,9 @@ def load_keras(path, **kwargs):
     """
     import keras
 
-    import electra_tf.models  # noqa: F401 - registers every class
+    import electra_tf.models.task_models  # noqa: F401 - registers every class
 
+    check_fetched(path)
     _check_described(*read_description(path), path)
     return keras.saving.load_model(path, **kwargs)
 
@@ -67,8 +70,6 @@ def read_keras(path) -> LoadedModel:
 
 def _check_described(description, shapes, path):
     """Keras builds whatever is described, and only then looks for the weights."""
-    from electra_tf.models.config import EncoderConfig
-
     name, inside = description["class_name"], description["config"]
     if name != "Encoder" and name not in KERAS.values():
         return
@@ -88,11 +89,14 @@ def _check_described(description, shapes, path):
 def write_keras(path, model: LoadedModel) -> Path:
     """Writes a `.keras` file that `electra_tf.load_model` and `keras.saving.load_model` open; whole or not at all.
 
-    Raises: `ConfigError` for another ending, `OutputError` when the file cannot be written.
+    Args:
+        path: or an `Output`.
+
+    Raises: `ConfigError` for another ending, `OutputError` when the file cannot be written, or is another's.
     """
     if Path(path).suffix != ".keras":
         raise ConfigError(f"the file's name is {Path(path).name}", expected="one that ends in .keras", where=path)
     built = model.build()
-    with whole_file(path, sum(array.nbytes for array in model.weights.values()) / 1e6) as aside:
+    with output_file(path, sum(array.nbytes for array in model.weights.values()) / 1e6) as aside:
         built.save(aside)
     return Path(path)

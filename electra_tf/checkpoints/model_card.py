@@ -5,17 +5,20 @@ import re
 from html import escape
 from pathlib import Path
 
-from electra_tf.checkpoints.models import class_with
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES, PRETRAINING_HEADS
-from electra_tf.checkpoints.run_directory import METRICS, read_description, read_metrics
+from electra_tf.checkpoints.loaded_model import class_with
+from electra_tf.checkpoints.metrics_jsonl import METRICS, read_metrics
+from electra_tf.checkpoints.run_checkpoints import to_stderr
+from electra_tf.checkpoints.run_json import read_description
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES, PRETRAINING_HEADS
 from electra_tf.errors import shown
 
 
 def model_card(model_dir, tower: str, task: str | None = None) -> str:
     """README.md of an exported tower, or of one of several tasks: data, steps, recipe, metrics, and how to load it."""
-    run, lines = _plain(read_description(model_dir)), _plain(read_metrics(Path(model_dir) / METRICS))
+    run = _plain(read_description(model_dir))
     if "answers" in run:
         return _card_of_tuned(Path(model_dir), run, task)
+    lines = _plain(read_metrics(Path(model_dir) / METRICS, to_stderr))
     evaluation = next((line for line in reversed(lines) if line["kind"] == "eval"), {})
     own = tower if tower in run["towers"] else next(iter(run["towers"]))
     config, settings = run["towers"][own], run["settings"]

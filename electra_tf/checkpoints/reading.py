@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from electra_tf.checkpoints.detect import recognise
+from electra_tf.checkpoints.format_detection import recognise
 from electra_tf.checkpoints.formats import FORMATS, holds
 from electra_tf.checkpoints.hub import located
 from electra_tf.checkpoints.keras_model import load_keras
-from electra_tf.checkpoints.models import LoadedModel, class_with, missing_tower
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES, PRETRAINING_HEADS, TOWERS
-from electra_tf.checkpoints.options import Reading
+from electra_tf.checkpoints.loaded_model import LoadedModel, class_with, missing_tower
+from electra_tf.checkpoints.read_write_options import Reading
 from electra_tf.checkpoints.transformers_folder import CONFIG
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES, PRETRAINING_HEADS, TOWERS
 from electra_tf.errors import CheckpointError, ConfigError, ElectraTFError, InputError
-from electra_tf.text.load import open_tokenizer
+from electra_tf.text.load_tokenizer import open_tokenizer
 from electra_tf.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def load_tokenizer(path, **settings) -> Tokenizer:
     """The tokenizer of a run, of a model in a Hugging Face folder, or beside a TF-V1 checkpoint; or one by itself.
 
     Args:
-        path: of the checkpoint, or what `text.load.open_tokenizer` takes. settings: as there.
+        path: of the checkpoint, or what `text.load_tokenizer.open_tokenizer` takes. settings: as there.
 
     Raises: `InputError` where there is none.
     """

@@ -3,20 +3,17 @@
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from electra_tf.checkpoints.config_from_shapes import check_told, derive_fields
 from electra_tf.checkpoints.containers.safetensors import numpy_type
 from electra_tf.checkpoints.google_heads import widen
-from electra_tf.checkpoints.models import LoadedModel
-from electra_tf.checkpoints.name_tables import ARCHITECTURES, MODEL_CLASSES
-from electra_tf.checkpoints.sizes import check_told, derive_fields
+from electra_tf.checkpoints.loaded_model import LoadedModel
 from electra_tf.checkpoints.translation import translate
+from electra_tf.checkpoints.weight_names import ARCHITECTURES, MODEL_CLASSES
 from electra_tf.errors import CheckpointError, ConfigError
-
-if TYPE_CHECKING:
-    from electra_tf.models.config import EncoderConfig
+from electra_tf.models.config import EncoderConfig
 
 # Tensors that repeat another. transformers ties them, and versions differ in which they believe.
 TIED = {
@@ -36,15 +33,28 @@ _ROOTS = ("discriminator_predictions.", "generator_predictions.", "generator_lm_
 _ROOTS += ("sequence_summary.", "predictions.", "sop_classifier.")
 
 
-# What wrappers put before every name: DataParallel, and programs that keep the model as an attribute.
+# What wrappers put before every name: DataParallel, and programs that keep the model as an attribute. Others are told
+# by the base model's name behind them.
 _WRAPPERS = ("module.", "model.", "_orig_mod.", "electra_model.", "_forward_module.")
+_BASES = ("electra.", "albert.")
+
+
+def wrapper_of(names: Iterable[str]) -> str:
+    """What wrappers have put before every name, such as `module.`; empty where there is none."""
+    names, found = list(names), ""
+    while len(firsts := {name[len(found) :].partition(".")[0] + "." for name in names}) == 1:
+        (first,) = firsts
+        holds_base = first not in _BASES and any(f".{base}" in name[len(found) :] for name in names for base in _BASES)
+        if first not in _WRAPPERS and not holds_base:
+            break
+        found += first
+    return found
 
 
 def unwrapped(tensors: Mapping) -> dict:
     """With what a wrapper has put before every name taken off."""
-    while wrapper := next((w for w in _WRAPPERS if tensors and all(n.startswith(w) for n in tensors)), None):
-        tensors = {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
-    return dict(tensors)
+    wrapper = wrapper_of(tensors)
+    return {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
 
 
 def to_torch(model: "LoadedModel") -> dict[str, np.ndarray]:
@@ -77,7 +87,7 @@ def to_torch(model: "LoadedModel") -> dict[str, np.ndarray]:
 def from_torch(
     tensors: Mapping[str, np.ndarray],
     fields: Mapping,
-    config: "EncoderConfig",
+    config: EncoderConfig,
     where=None,
     keep_tied: str | None = None,
 ) -> "LoadedModel":
@@ -123,7 +133,7 @@ def from_torch(
     return model
 
 
-def drawn_pooler(config: "EncoderConfig") -> dict[str, np.ndarray]:
+def drawn_pooler(config: EncoderConfig) -> dict[str, np.ndarray]:
     """The pooler of an `AlbertModel` that has none, always the same: transformers would make another at each opening.
 
     float16 and bfloat16 hold its numbers too, by which it is told from one that was trained.
@@ -142,7 +152,7 @@ def _is_drawn(weights, config):
     return np.array_equal(weights["pooler/dense/kernel"], drawn_pooler(config)["pooler/dense/kernel"])
 
 
-def check_groups(config: "EncoderConfig", world: str) -> None:
+def check_groups(config: EncoderConfig, world: str) -> None:
     """Raises `ConfigError` where a world gives some layer to another group than `layers.transformer` does.
 
     Google computes `int(i / L * G)`, transformers `int(i / (L / G))`, both in floating point; for some pairs they round
@@ -266,6 +276,13 @@ def class_of(names: Iterable[str], fields: Mapping, where=None) -> str:
     known |= {"discriminator_predictions"} if kind == "albert" else set()
     if heads <= known:
         return f"{kind.capitalize()}Model"
+    if len(heads) == 1:
+        raise CheckpointError(
+            f"the name of every weight begins with {heads.pop()}., which no model's does",
+            where=where,
+            expected="names as of the model's own state dictionary",
+            remedy="save the model itself, and not what it is an attribute of",
+        )
     raise CheckpointError(
         f"the model has a head that is not known: {', '.join(sorted(heads - known))}",
         where=where,

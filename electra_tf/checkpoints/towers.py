@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from electra_tf.checkpoints.detect import recognise
+from electra_tf.checkpoints.format_detection import recognise
 from electra_tf.checkpoints.formats import FORMATS
 from electra_tf.checkpoints.hub import located
 from electra_tf.checkpoints.reading import read_model
 from electra_tf.checkpoints.translation import with_tower_called
-
-if TYPE_CHECKING:
-    from electra_tf.models.config import EncoderConfig
+from electra_tf.models.config import EncoderConfig
 
 
 class Tower(NamedTuple):
@@ -21,7 +19,7 @@ class Tower(NamedTuple):
 
     where: Path
     name: str
-    config: "EncoderConfig"
+    config: EncoderConfig
     weights: Mapping[str, np.ndarray]
     tokenizer: Path | None
 

@@ -12,8 +12,7 @@ import numpy as np
 from electra_tf.checkpoints.containers.output import CARD, output_folder
 from electra_tf.checkpoints.containers.pytorch_bin import is_nested, read_bin, read_bin_shapes, write_bin
 from electra_tf.checkpoints.containers.safetensors import numpy_type, read_header, read_tensors, write_tensors
-from electra_tf.checkpoints.models import OWN, LoadedModel
-from electra_tf.checkpoints.name_tables import ARCHITECTURES, MODEL_CLASSES
+from electra_tf.checkpoints.loaded_model import OWN, LoadedModel
 from electra_tf.checkpoints.tensorflow_classes import (
     from_tensorflow,
     has_tensorflow_names,
@@ -21,9 +20,11 @@ from electra_tf.checkpoints.tensorflow_classes import (
     read_h5_shapes,
     write_h5,
 )
-from electra_tf.checkpoints.torch_classes import derive_config, from_torch, to_torch, unwrapped
+from electra_tf.checkpoints.torch_classes import derive_config, from_torch, to_torch, unwrapped, wrapper_of
+from electra_tf.checkpoints.weight_names import ARCHITECTURES, MODEL_CLASSES
 from electra_tf.errors import CheckpointError, ConfigError
-from electra_tf.files import is_lfs_pointer
+from electra_tf.files import check_fetched
+from electra_tf.models.config import EncoderConfig
 
 if TYPE_CHECKING:
     from electra_tf.text.tokenizer import Tokenizer
@@ -63,7 +64,7 @@ def write_folder(
         form: `safetensors`, `bin` (needs PyTorch) or `h5` (what transformers 4's TensorFlow classes read).
         dtype: of the numbers: `float32`, `float16` or `bfloat16`; h5 knows no bfloat16.
         shard_bytes: safetensors larger than this are written in several files.
-        say: is told of a tokenizer that is copied.
+        say: is told of a tokenizer that is copied, and of settings that its tokens alone tell.
 
     Raises: `CheckpointError` for weights that do not fit, `ConfigError` for what transformers computes
     otherwise, `OutputError` when the folder cannot be written or holds something else.
@@ -165,8 +166,6 @@ def read_folder(
     Raises: `CheckpointError` for missing or damaged files, a class that is not known, tensors that do not fit the
     configuration.
     """
-    from electra_tf.models.config import EncoderConfig
-
     folder = Path(folder)
     path = weights_file(folder)
     if not (folder / CONFIG).is_file():
@@ -208,6 +207,8 @@ def read_config_fields(folder) -> dict:
         fields = json.loads(path.read_text("utf-8"))
         kind = fields.get("model_type") or _kind_told_by_class(fields)
     except (OSError, ValueError, AttributeError) as error:
+        if isinstance(error, ValueError):
+            check_fetched(path)
         raise CheckpointError(
             f"the configuration cannot be read: {error}",
             where=path,
@@ -276,7 +277,7 @@ def weights_file(folder) -> Path:
     folder = Path(folder)
     for name in WEIGHT_FILES:
         if (folder / name).is_file():
-            _check_is_there(folder / name)
+            check_fetched(folder / name)
             return folder / name
     others = sorted(
         file.name for file in folder.glob("*") if file.suffix in (".bin", ".h5", ".safetensors", ".msgpack")
@@ -287,22 +288,6 @@ def weights_file(folder) -> Path:
         expected=f"one of {', '.join(WEIGHT_FILES)}",
         remedy="copy the weights beside the configuration",
     )
-
-
-def _check_is_there(file):
-    try:
-        with open(file, "rb") as opened:
-            begins = opened.read(24)
-    except OSError as error:
-        raise CheckpointError(
-            f"the file cannot be read: {error.strerror}", where=file, remedy="check that you may read it, and the disk"
-        ) from error
-    if is_lfs_pointer(begins):
-        raise CheckpointError(
-            "the file is a pointer of git-lfs, and not the weights",
-            where=file,
-            remedy="fetch them with `git lfs pull` in the folder that was cloned",
-        )
 
 
 def read_weights(path, keep_tied: str | None = None) -> dict[str, np.ndarray]:
@@ -319,14 +304,19 @@ def read_weights(path, keep_tied: str | None = None) -> dict[str, np.ndarray]:
     return {name: array.astype("float32") if array.dtype.name in _HALF else array for name, array in tensors.items()}
 
 
-def is_wrapped(folder) -> bool:
-    """Whether the weights are as a training program left them, under other names or in another dictionary, where
-    transformers does not look for them."""
+def wrapper_of_weights(folder) -> str:
+    """What a training program has put before the name of every weight, which is not read as a part of it."""
     path = weights_file(folder)
-    if path.suffix not in _READERS:
-        return False
-    names = _SHAPES[path.suffix](path)
-    return unwrapped(names) != names or (path.suffix == ".bin" and is_nested(path))
+    return wrapper_of(_SHAPES[path.suffix](path)) if path.suffix in _READERS else ""
+
+
+def is_wrapped(folder) -> bool:
+    """Whether the weights are as a training program or TensorFlow left them, under other names or in another
+    dictionary, where transformers' PyTorch classes do not look for them."""
+    path = weights_file(folder)
+    if path.suffix in _READERS and has_tensorflow_names(_SHAPES[path.suffix](path)):
+        return True
+    return wrapper_of_weights(folder) != "" or (path.suffix == ".bin" and is_nested(path))
 
 
 def read_shapes(path) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -354,6 +344,7 @@ def _read_shards(index, readers):
     for name in files:
         if Path(name).name != name or not (index.parent / name).is_file():
             raise CheckpointError(f"the shard {name} is missing", where=index, remedy="copy the folder again, whole")
+        check_fetched(index.parent / name)
         found = readers[Path(index.stem).suffixes[0]](index.parent / name)
         expected = {tensor for tensor, place in places.items() if place == name}
         if found.keys() != expected:
@@ -403,13 +394,22 @@ def other_fields(model: LoadedModel) -> dict:
 
 def _opened(tokenizer, say):
     """The tokenizer, or its folder where it is of a kind that is not read here."""
+    from electra_tf.text.load_tokenizer import is_told_by_tokens
     from electra_tf.text.tokenizer import Tokenizer
     from electra_tf.text.tokenizer_files import OtherTokenizerError
 
     if isinstance(tokenizer, Tokenizer):
         return tokenizer
     try:
-        return Tokenizer.from_pretrained(tokenizer)
+        opened = Tokenizer.from_pretrained(tokenizer)
+        if is_told_by_tokens(tokenizer):
+            lower, strip = opened.settings.lower_case, opened.settings.strip_accents
+            strips = lower if strip is None else strip
+            say(
+                f"by the tokens of {tokenizer}, capitals are {'lowered' if lower else 'kept'} and accents "
+                f"{'removed' if strips else 'kept'}, which tokenizer_config.json now says"
+            )
+        return opened
     except OtherTokenizerError as error:
         folder = Path(tokenizer) if Path(tokenizer).is_dir() else Path(tokenizer).parent
         names = ", ".join(name for name in _TOKENIZER if (folder / name).is_file())

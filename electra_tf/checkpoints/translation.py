@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from electra_tf.checkpoints.name_tables import Tensor
+from electra_tf.checkpoints.weight_names import Tensor
 from electra_tf.errors import CheckpointError
 
-_SHOWN = 500  # of the tensors that do not fit: more than the largest published model has
+_SHOWN = 40  # of the tensors that do not fit
 
 
 def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: str, target: str, where=None) -> dict:

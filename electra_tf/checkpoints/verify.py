@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from electra_tf.checkpoints.detect import recognise
+from electra_tf.checkpoints.format_detection import recognise
 from electra_tf.checkpoints.formats import holds
 from electra_tf.checkpoints.hub import located
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES
 from electra_tf.checkpoints.reading import lacks_configuration, read_model
 from electra_tf.checkpoints.transformers_folder import is_wrapped, read_weights, weights_file
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES
 from electra_tf.errors import CheckpointError
 
 

@@ -77,7 +77,8 @@ def define_flags() -> None:
     flags.DEFINE_boolean(
         "overwrite",
         False,
-        "Replace files of a model's names in --output that were not written here; others, and README.md, stay.",
+        "Replace files of a model's names in --output that were not written here, or a .keras file; others, and "
+        "README.md, stay.",
     )
     flags.DEFINE_boolean("verify", False, "Run input and output on the same tokens, and print the largest difference.")
     flags.mark_flags_as_required(["input", "output"])
@@ -124,7 +125,7 @@ _OTHERS = {"classifier_dropout", "num_attention_layers", "hidden_dropout", "embe
 
 
 def _settings(path):
-    from electra_tf.checkpoints.name_tables import TOWERS
+    from electra_tf.checkpoints.weight_names import TOWERS
     from electra_tf.models.config import EncoderConfig
 
     if path is None:
@@ -148,9 +149,9 @@ def _settings(path):
 def _verified(values, written, reading) -> bool:
     """Prints how far each output is from its source; true when all are within rounding of the type they are kept in."""
     from electra_tf.checkpoints.formats import TARGETS, holds
-    from electra_tf.checkpoints.name_tables import TOWERS
     from electra_tf.checkpoints.reading import towers_of
     from electra_tf.checkpoints.verify import verify
+    from electra_tf.checkpoints.weight_names import TOWERS
 
     pairs = [(values.input, "discriminator"), (values.generator, "generator")] if values.generator else []
     there = towers_of(values.input) if holds(TARGETS[values.to], "joint") and values.tower is None else ()

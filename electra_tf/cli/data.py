@@ -34,7 +34,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "vocab", None, "A folder made by `electra-tf vocab` or of Hugging Face, a vocab.txt or a .model."
     )
-    flags.DEFINE_string("output", None, "Folder for the data set; new or empty.")
+    flags.DEFINE_string("output", None, "Folder for the data set; new or empty, or with this very one.")
     flags.DEFINE_integer("length", 128, "Tokens of an example, [CLS] and [SEP] included.")
     flags.DEFINE_integer("processes", None, "Worker processes; by default by the cores and the size of the input.")
     flags.DEFINE_integer("seed", 0, "Of the shuffle and of the choice of segments.")
@@ -59,8 +59,6 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("text_field", "text", "The field of a JSON line that holds the text.")
     flags.DEFINE_boolean("json", False, "Print the summary as JSON.")
-    for name in ("vocab", "output"):
-        flags.register_validator(name, lambda value: value != "", f"--{name} is empty: is a variable unset?")
     flags.mark_flags_as_required(["vocab", "output"])
     flags.mark_flags_as_mutual_exclusive(["input", "records"], required=True)
 
@@ -102,7 +100,7 @@ def _build(flag_values, watch):
 
 def _import(flag_values, watch):
     from electra_tf.data.corpus import named
-    from electra_tf.data.importing import import_records
+    from electra_tf.data.import_google_records import import_records
 
     if senseless := [f"--{name}" for name in OF_TEXT if flag_values[name].present]:
         raise ConfigError(
@@ -127,7 +125,7 @@ class _Watch:
     def __init__(self):
         self._bar = None
         self.start = self.last = None
-        self.kept = 0
+        self.kept, self.is_there = 0, False
 
     def __call__(self, progress) -> None:
         from tqdm import tqdm
@@ -135,6 +133,9 @@ class _Watch:
         self.last = progress
         if progress.stage == "start":
             self.start = progress
+            return
+        if progress.stage == "there":
+            self.is_there = True
             return
         if progress.stage == "warning":
             self.end()
@@ -159,6 +160,7 @@ class _Watch:
             "seconds": round(seconds, 2),
             "megabytes_per_second": round(self.last.text_bytes / 1e6 / seconds, 2) if seconds else None,
             "kept_from_earlier_build": self.kept,
+            "is_there_already": self.is_there,
         }
 
 
@@ -196,6 +198,8 @@ def _in_words(facts):
             + (f", {lost:.1%} of the tokens dropped by the packer" if lost else "")
             + (_pairs_in_words(split) if facts["pairs"] else "")
         )
+    if facts["is_there_already"]:
+        return "\n".join([*lines, f"  it was there already, whole, of the same {made_of} by the same settings"])
     lines.append(
         f"  {facts['megabytes_per_second']} MB of {made_of} a second for {facts['seconds']} s, "
         f"after a start-up of {facts['start_up_seconds']} s"

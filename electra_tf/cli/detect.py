@@ -1,12 +1,18 @@
 """`electra-tf detect`: which tokens of a sentence a discriminator takes for replaced."""
 
-import json
 import sys
 
 from absl import flags
 
-from electra_tf.cli.queries import define_model_flags, encode, logits, open_model, require_sentences, tell_unknown
-from electra_tf.errors import CheckpointError, shown
+from electra_tf.cli.fill_mask_and_detect import (
+    define_model_flags,
+    encode,
+    logits,
+    open_model,
+    require_sentences,
+    tell_unknown,
+)
+from electra_tf.errors import CheckpointError, as_json, shown
 
 DESCRIPTION = "Marks the tokens of sentences that look replaced, with their probabilities, by a discriminator."
 EXAMPLE = "electra-tf detect --input runs/tiny 'The captain looked at the banana.'"
@@ -35,7 +41,7 @@ def run(flag_values, sentences: list[str]) -> None:
     answers = [detect(model, tokenizer, sentence) for sentence in sentences]
     if flag_values.json:
         marked = [_with_marks(answer, flag_values.threshold) for answer in answers]
-        print(json.dumps(marked, ensure_ascii=False))
+        print(as_json(marked))
         return
     color = sys.stdout.isatty() if flag_values.color is None else flag_values.color
     print("\n".join(in_words(answer, flag_values.threshold, color) for answer in answers))

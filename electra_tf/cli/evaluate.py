@@ -20,7 +20,7 @@ def define_flags() -> None:
 
 
 def run(values) -> int:
-    from electra_tf.finetuning.predict import Predictor
+    from electra_tf.finetuning.predictor import Predictor
 
     predictor = Predictor.open(values.input, values.vocab, task=values.task)
     file = predictor.read(values.file, values.text, values.label)

@@ -1,11 +1,16 @@
 """`electra-tf fill-mask`: what a generator expects in the place of [MASK]."""
 
-import json
-
 from absl import flags
 
-from electra_tf.cli.queries import define_model_flags, encode, logits, open_model, require_sentences, tell_unknown
-from electra_tf.errors import CheckpointError, InputError, shown
+from electra_tf.cli.fill_mask_and_detect import (
+    define_model_flags,
+    encode,
+    logits,
+    open_model,
+    require_sentences,
+    tell_unknown,
+)
+from electra_tf.errors import CheckpointError, InputError, as_json, shown
 
 DESCRIPTION = "Shows the likeliest tokens for each [MASK] in sentences, by a model with a masked-LM head."
 EXAMPLE = "electra-tf fill-mask --input runs/tiny 'The captain looked at the [MASK].'"
@@ -29,7 +34,7 @@ def run(flag_values, sentences: list[str]) -> None:
     tell_unknown(tokenizer, sentences)
     answers = [fill_mask(model, tokenizer, sentence, flag_values.top) for sentence in sentences]
     if flag_values.json:
-        print(json.dumps(answers, ensure_ascii=False))
+        print(as_json(answers))
     else:
         print(shown("\n\n".join(map(_in_words, answers))))
 

@@ -1,14 +1,13 @@
 """`electra-tf inspect`: what a run, a data set, a model or a vocabulary is, without loading its weights."""
 
 import dataclasses
-import json
 import time
 from functools import partial
 from pathlib import Path
 
 from absl import flags
 
-from electra_tf.errors import ConfigError, shown
+from electra_tf.errors import ConfigError, as_json, shown
 
 DESCRIPTION = (
     "Tells what a run directory, data set, Hugging Face folder, TF-V1 checkpoint, .keras file or vocabulary holds."
@@ -33,6 +32,8 @@ def run(flag_values, paths: list[str]) -> None:
 
     if len(paths) != 1:
         raise ConfigError(f"{len(paths)} paths were given", where="the command line", expected=f"one: {EXAMPLE}")
+    if not paths[0]:  # it would be the folder that this is typed in
+        raise ConfigError("the path is empty", where="the command line", expected=f"a path, as in {EXAMPLE}")
     readers = {kind: form.facts for kind, form in FORMATS.items()} | {"vocabulary": vocabulary}
     readers["data_set"] = partial(data_set, verify=flag_values.verify)
     with damage_told(paths[0]):
@@ -40,13 +41,13 @@ def run(flag_values, paths: list[str]) -> None:
         facts = readers[recognise(path)](path)
     if "tensors" in facts:
         facts["tensors"] = _told(facts["tensors"], flag_values) if flag_values.tensors else len(facts["tensors"])
-    print(json.dumps(facts, ensure_ascii=False) if flag_values.json else shown("\n".join(in_words(facts))))
+    print(as_json(facts) if flag_values.json else shown("\n".join(in_words(facts))))
 
 
 def data_set(path: Path, verify: bool = True) -> dict:
     """Facts of a data set: counts, the lengths of examples, the fill rate, and some examples decoded."""
-    from electra_tf.checkpoints.run_directory import to_stderr
-    from electra_tf.data.description import describe
+    from electra_tf.checkpoints.run_checkpoints import to_stderr
+    from electra_tf.data.dataset_inspection import describe
     from electra_tf.data.reader import DataSet
 
     dataset = DataSet.open(path)

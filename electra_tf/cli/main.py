@@ -1,15 +1,12 @@
-"""`electra-tf COMMAND`: finds the command, reads its flags, runs it, and turns a user's error into status 2."""
+"""`electra-tf COMMAND`: finds the command, reads its flags, and runs it."""
 
-import errno
 import importlib
 import os
 import sys
-from contextlib import contextmanager
 
 from absl import flags
 
-from electra_tf.cli.terminal import keep_traceback, let_go_of_stdout, settle_streams
-from electra_tf.errors import ElectraTFError
+from electra_tf.cli.error_messages import in_words
 from electra_tf.startup import leave_out_optional_imports, restart_with_tunables
 from electra_tf.version import __version__
 
@@ -27,11 +24,12 @@ COMMANDS = {
     "detect": "find replaced tokens in a sentence",
     "inspect": "say what a run, a data set, a checkpoint or a model folder holds",
 }
+_MAY_BE_EMPTY = ("symbols", "gin_param")  # flags whose texts are no names
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits: 0 when all was done, 2 after an error of the user's."""
-    with _in_words():
+    with in_words():
         _main(argv is None, sys.argv[1:] if argv is None else argv)
 
 
@@ -49,6 +47,7 @@ def _main(is_program, argv):
     command = importlib.import_module(f"electra_tf.cli.{name.replace('-', '_')}")
     if is_program and getattr(command, "RESTARTS", False):
         restart_with_tunables()
+    if is_program:
         leave_out_optional_imports()
     run_command(command, f"electra-tf {name}", rest)
 
@@ -60,7 +59,7 @@ def run_command(command, name: str, argv: list[str]) -> None:
     )  # TensorFlow's own messages, but for errors, say nothing to users
     before = set(flags.FLAGS)
     try:
-        with _in_words():
+        with in_words():
             command.define_flags()
             _run(command, name, argv, flags.FLAGS)
     finally:
@@ -78,6 +77,12 @@ def _run(command, name, argv, values):
     except flags.Error as error:
         print(f"{error}\n\nTry: {name} --help", file=sys.stderr)
         sys.exit(2)
+    # An empty path would be the folder that this is typed in.
+    given = {flag: values[flag].value for flag in values if values[flag].present}
+    for flag in sorted(flag for flag, value in given.items() if value == "" or (type(value) is list and "" in value)):
+        if flag not in _MAY_BE_EMPTY:
+            print(f"--{flag} is empty: is a variable unset?\n\nTry: {name} --help", file=sys.stderr)
+            sys.exit(2)
     takes = getattr(command, "POSITIONAL", None)
     if positional and not takes:
         print(
@@ -86,56 +91,6 @@ def _run(command, name, argv, values):
         )
         sys.exit(2)
     sys.exit((command.run(values, positional) if takes else command.run(values)) or 0)
-
-
-@contextmanager
-def _in_words():
-    """Within it, whatever ends a command is said in words, and decides the status."""
-    settle_streams()
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
-        let_go_of_stdout()
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except SystemExit:
-        raise
-    except BaseException as error:  # a panic of a library in Rust is no Exception
-        sys.exit(_told(error))
-
-
-def _told(error: BaseException) -> int:
-    """Says what went wrong; returns the status."""
-    if isinstance(error, ElectraTFError):
-        found, status = error, 2
-    elif isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # what Python says of full disks
-        found = ElectraTFError(str(error.strerror), remedy="free some space, or set TMPDIR to a folder with some")
-        status = 2
-    elif isinstance(error, OSError):
-        found, status = ElectraTFError(str(error.strerror or error), where=error.filename), 2
-    elif isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        found = ElectraTFError(
-            "there is not enough memory", remedy="take a smaller model, batch or length, or free some"
-        )
-        status = 2
-    else:
-        reason = (str(error).strip().splitlines() or [""])[0][:200]
-        kept = keep_traceback(error)
-        found = ElectraTFError(
-            f"nobody foresaw this: {type(error).__name__}: {reason}",
-            where=f"the traceback is in {kept}" if kept else None,
-            remedy="report it, with that file; it is a fault of this program",
-        )
-        status = 1
-    print(f"error: {found}", file=sys.stderr)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        let_go_of_stdout()
-    return status
 
 
 def _overview():

@@ -1,13 +1,12 @@
 """`electra-tf predict`: labels and probabilities of texts, by a fine-tuned model, or by several averaged."""
 
-import json
 import sys
 from itertools import chain, tee
 from pathlib import Path
 
 from absl import flags
 
-from electra_tf.errors import ConfigError, InputError
+from electra_tf.errors import ConfigError, InputError, as_json, shown
 
 DESCRIPTION = (
     "Answers to texts with a fine-tuned model: those on the command line, those of a file, or the lines of standard "
@@ -30,6 +29,7 @@ def define_flags() -> None:
     flags.DEFINE_string("file", None, "Texts: .csv, .tsv or .jsonl.")
     flags.DEFINE_list("text", None, "The column of the texts, or two columns for pairs; by default as it was trained.")
     flags.DEFINE_string("output", None, "Where the answers go, whole or not at all; by default standard output.")
+    flags.DEFINE_boolean("overwrite", False, "Replace a file at --output that was not written here, or was changed.")
     flags.DEFINE_boolean("all", False, "The probabilities of all labels.")
     flags.DEFINE_boolean("json", False, "Lines of JSON, as also where --output ends in .jsonl.")
     flags.mark_flag_as_required("input")
@@ -38,11 +38,13 @@ def define_flags() -> None:
 def run(values, positional) -> int:
     from tqdm import tqdm
 
-    from electra_tf.files import whole_file
+    from electra_tf.checkpoints.containers.output import Output, output_file
     from electra_tf.finetuning.averaging import open_predictor
 
     if positional and values.file:
         raise ConfigError("texts on the command line, and --file", expected="one of them")
+    if values.file and values.output and Path(values.output).exists() and Path(values.file).samefile(values.output):
+        raise ConfigError("the output is the file that is read", where=values.output, expected="another --output")
     predictor = open_predictor(values.input, values.vocab, values.task)
     if values.file:
         records = predictor.read(values.file, values.text, labelled=False).records
@@ -56,16 +58,17 @@ def run(values, positional) -> int:
             where=values.file or "the command line",
             expected="texts, --file, or lines of standard input",
         )
-    asked, shown = tee(chain([one], records))
+    asked, told = tee(chain([one], records))
     lines = _LINES.get(predictor.task.kind, _of_labels)
     if values.json or Path(values.output or "").suffix == ".jsonl":
         lines = _of_json
-    answered = lines(predictor, zip(shown, predictor(asked), strict=True), values.all)
+    answered = lines(predictor, zip(told, predictor(asked), strict=True), values.all)
     if not values.output:
         for line in answered:
-            print(line)
+            print(line if lines is _of_json else shown(line))
         return 0
-    with whole_file(values.output, 1) as aside, aside.open("w", encoding="utf-8") as file:
+    output = Output(Path(values.output), values.overwrite)
+    with output_file(output, 1) as aside, aside.open("w", encoding="utf-8") as file:
         # A bar, on a terminal alone.
         for line in tqdm(answered, total=count, unit=" lines", disable=None, file=sys.stderr, dynamic_ncols=True):
             file.write(f"{line}\n")
@@ -132,7 +135,7 @@ def _of_json(predictor, answered, every):
             found = {"words": [{"word": word, **_fields(one, kind, every)} for word, one in words]}
         else:
             found = ({"id": record.id} if kind == "span" else {}) | _fields(answer, kind, every)
-        yield json.dumps(found, ensure_ascii=False)
+        yield as_json(found)
 
 
 def _fields(answer, kind, every):

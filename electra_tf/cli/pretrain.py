@@ -46,8 +46,8 @@ def run(values) -> int:
     from electra_tf.cli.gin_files import configured
     from electra_tf.pretraining.run import pretrain, settings_of
     from electra_tf.training.devices import Devices
+    from electra_tf.training.initial_weights import Start
     from electra_tf.training.recipe import Recipe
-    from electra_tf.training.start import Start
 
     filled, operative = configured(Recipe, settings_of, values.gin_file, values.gin_param)
     recipe, settings, masking, schedule, optimizer = filled

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 
 from absl import flags
@@ -16,6 +16,7 @@ from absl import flags
 from electra_tf.cli.vocab import REPORT_NAME
 from electra_tf.data.manifest import FILE_NAME
 from electra_tf.data.work_folder import clear_finished
+from electra_tf.files import tidy
 
 DESCRIPTION = (
     "Trains a vocabulary and electra_tiny on eight public-domain books, evaluates on held-out chapters, exports "
@@ -63,10 +64,12 @@ def define_flags() -> None:
 
 def run(values) -> int:
     began, output = time.perf_counter(), Path(values.output)
-    text = f"{files('electra_tf') / 'quickstart'}/*.xz"
+    text = f"{resources.files('electra_tf') / 'quickstart'}/*.xz"
     vocab, data, model, exported = (output / name for name in ("vocab", "data", "run", "hf"))
 
-    # The file that each writes last: an interrupted one is done again.
+    # The file that each writes last: an interrupted one is done again. What was left by one that was killed when it had
+    # finished is cleared here, since it is not.
+    tidy(output)
     if not (vocab / REPORT_NAME).exists():
         _electra_tf("vocab", "--input", text, "--size", 4000, "--output", vocab)
     clear_finished(data)
@@ -80,7 +83,7 @@ def run(values) -> int:
     _electra_tf("fill-mask", "--input", exported / "generator", "--top", 3, *MASKED)
     _electra_tf("detect", "--input", exported / "discriminator", "--threshold", 0.3, *_color(), *ODD)
 
-    from electra_tf.training.report import draw_curves
+    from electra_tf.training.learning_curves import draw_curves
 
     draw_curves(model, output / "curves.png")
     accuracy = _which_book(output, exported / "discriminator", vocab, values.seed)
@@ -118,7 +121,7 @@ def _which_book(output, exported, vocab, seed) -> dict[str, float | None]:
     for name, (place, *_) in ways.items():
         if running[place].returncode:
             print((output / f"{place}.log").read_text(), file=sys.stderr)
-            sys.exit(running[place].returncode)
+            sys.exit(_status(running[place]))
         found[name] = json.loads(answers[place])["runs"][0]["test"]["accuracy"]
     return found | {"TF-IDF of words with logistic regression": counted}
 
@@ -132,8 +135,17 @@ def _electra_tf(*arguments) -> str:
     if "--json" not in arguments:
         print(printed, end="", flush=True)
     if process.returncode:
-        sys.exit(process.returncode)
+        sys.exit(_status(process))
     return printed
+
+
+def _status(process) -> int:
+    """Of a command that failed, to end with; one that was killed could not say so."""
+    if process.returncode > 0:
+        return process.returncode
+    name = signal.Signals(-process.returncode).name
+    print(f"error: {name} has ended that command; `electra-tf quickstart` typed again goes on with it", file=sys.stderr)
+    return 128 - process.returncode
 
 
 def _end_with_parent():

@@ -43,7 +43,8 @@ def counted_words(folder: Path) -> float | None:
     """What share of the test sentences TF-IDF with logistic regression gets right, its regularisation chosen on dev;
     None where scikit-learn is not installed.
     """
-    let_in("sklearn")
+    for name in ("scipy", "sklearn"):
+        let_in(name)
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression

@@ -49,6 +49,9 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("measure", [], "Other text to measure the vocabulary on: files or patterns, as --input.")
     flags.DEFINE_string("text_field", "text", "The field of a JSON line that holds the text.")
     flags.DEFINE_boolean("json", False, "Print the report as JSON.")
+    flags.DEFINE_boolean(
+        "overwrite", False, "Replace a vocabulary in --output that was not written here, or was changed."
+    )
 
     flags.DEFINE_boolean("split_cjk", True, "WordPiece: make each Chinese character a word.")
     flags.DEFINE_integer("min_frequency", 2, "WordPiece: join pairs of pieces seen at least so often.", lower_bound=1)
@@ -85,22 +88,22 @@ def define_flags() -> None:
         "max_lines", MAX_LINES, "SentencePiece: learn from so many lines, chosen by --seed.", lower_bound=1
     )
     flags.DEFINE_integer("seed", 0, "SentencePiece: of the choice of lines, where there are more than --max_lines.")
-    flags.register_validator("output", lambda value: value != "", "--output is empty: is a variable unset?")
     flags.mark_flags_as_required(["input", "output"])
 
 
 def run(flag_values) -> None:
+    from electra_tf.checkpoints.containers.output import Output, output_folder
     from electra_tf.data.corpus import expand, named, read_documents
     from electra_tf.data.unknown_text import composed
     from electra_tf.errors import shown
-    from electra_tf.files import whole_folder, write_whole
+    from electra_tf.files import write_whole
 
     _refuse_flags(flag_values)
     folder = Path(flag_values.output)
-    _refuse_folder(folder, flag_values.kind)
+    _refuse_folder(folder, flag_values.kind, flag_values.overwrite)
 
     def files(values):
-        return expand(named(values), apart_from=folder)  # an older vocabulary there is no text
+        return expand(named(values), apart_from=[folder])  # an older vocabulary there is no text
 
     def text(paths):
         return itertools.chain.from_iterable(read_documents(paths, text_field=flag_values.text_field))
@@ -114,7 +117,7 @@ def run(flag_values) -> None:
     if others:
         facts["measured"] = dataclasses.asdict(measure(text(others)))
 
-    with whole_folder(folder, _is_known, megabytes=5) as aside:
+    with output_folder(Output(folder, flag_values.overwrite), _is_known, megabytes=5) as aside:
         tokenizer.save(aside)
         for name, content in beside.items():
             write_whole(aside / name, content)
@@ -145,7 +148,7 @@ def _wordpiece(flag_values, lines):
     """A tokenizer, the report, files beside the tokenizer's, and a function from other text to its measures."""
     from electra_tf.text.mecab import mecab
     from electra_tf.text.safe_characters import FILE_NAME, stored_form
-    from electra_tf.text.wordpiece import WordPieceSettings, WordPieceTokenizer
+    from electra_tf.text.wordpiece_tokenizer import WordPieceSettings, WordPieceTokenizer
     from electra_tf.text.wordpiece_vocabulary import count_words, measure_vocabulary, train_vocabulary
 
     settings = WordPieceSettings(flag_values.lower_case, flag_values.strip_accents, flag_values.split_cjk)
@@ -202,20 +205,23 @@ def _refuse_flags(flag_values):
             )
 
 
-def _refuse_folder(folder, kind):
+def _refuse_folder(folder, kind, overwrite):
     """Before the work, what cannot be replaced after it."""
+    from electra_tf.checkpoints.containers.output import LIST, foreign
     from electra_tf.errors import OutputError
-    from electra_tf.files import tidy
 
     other = {"wordpiece": "spiece.model", "sentencepiece": "vocab.txt"}[kind]
-    if folder.is_dir():
-        tidy(folder)
+    changed = foreign(folder)
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    strange = [name for name in names if not _is_known(name)]
+    strange = [name for name in names if not (name == LIST or _is_known(name))]
+    remedy = "name another --output, or change what is there"
     if other in names:
         found, where = "the folder holds a vocabulary of the other kind", folder / other
     elif strange:
         found, where = f"the folder holds something else than a vocabulary: {', '.join(strange[:3])}", folder
+    elif changed and not overwrite:
+        found, where = f"what is there was not written here, or was changed since: {', '.join(changed[:3])}", folder
+        remedy = "name another --output, or add --overwrite"
     elif folder.exists() and not folder.is_dir():
         found, where = "there is a file of this name", folder
     elif not os.access(above := next(path for path in folder.resolve().parents if path.exists()), os.W_OK):
@@ -225,8 +231,8 @@ def _refuse_folder(folder, kind):
     raise OutputError(
         found,
         where=where,
-        expected="a new folder, or one with a vocabulary of this kind, which is replaced",
-        remedy="name another --output, or change what is there",
+        expected="a new folder, or one with a vocabulary of this kind as it was written here, which is replaced",
+        remedy=remedy,
     )
 
 

@@ -2,8 +2,19 @@
 
 import json
 
-from electra_tf.data.text_stream import mended
+from electra_tf.data.text_stream import mended, mended_by_python
 from electra_tf.errors import InputError
+
+# Of lines of JSON: what a pattern on their characters would do wrong.
+_WITHOUT_NULL = """import json, sys; F = {field!r}
+sys.stdout.writelines(line for line in sys.stdin if not line.strip() or json.loads(line).get(F, F) is not None)"""
+_WITHOUT_NUL = """import json, sys; F = {field!r}
+clean = lambda row: row | {{F: row[F].replace(chr(0), str())}}
+[print(json.dumps(clean(json.loads(line)))) for line in sys.stdin if line.strip()]"""
+
+
+def _by_python(path, script, field):
+    return mended_by_python(path, script.format(field=field).replace("\n", "; "))
 
 
 def not_utf8(path: str, data: bytes, at: int, place: str) -> InputError:
@@ -60,7 +71,7 @@ def no_text(value, text_field: str, path: str, place: str) -> InputError:
         found = f"no text in field {text_field!r}; fields found: {', '.join(value) or 'none'}"
     elif value[text_field] is None:
         found = f"no text in field {text_field!r}: it is null"
-        remedy = "give the file without such lines, made by: " + mended(path, f"sed '/\"{text_field}\": *null/d'")
+        remedy = "give the file without such lines, made by: " + _by_python(path, _WITHOUT_NULL, text_field)
     else:
         found = f"no text in field {text_field!r}: it holds no string"
         if others := [name for name, text in value.items() if isinstance(text, str)]:
@@ -68,8 +79,8 @@ def no_text(value, text_field: str, path: str, place: str) -> InputError:
     return InputError(found, where=place, expected=f'an object such as {{"{text_field}": "..."}}', remedy=remedy)
 
 
-def escaped_nul(path: str, place: str) -> InputError:
-    command = mended(path, r"sed 's/\\u0000//g'")
+def escaped_nul(path: str, text_field: str, place: str) -> InputError:
+    command = _by_python(path, _WITHOUT_NUL, text_field)
     return InputError(
         r"a NUL character, \u0000",
         where=place,

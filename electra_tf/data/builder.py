@@ -22,18 +22,20 @@ from electra_tf.data.progress import Progress, Reporter
 from electra_tf.data.stages import (
     Recipe,
     ShardJob,
+    add_text,
     finished_shard,
     finished_unit,
     process_unit,
     write_shard,
 )
 from electra_tf.data.unknown_text import check_known
-from electra_tf.data.work_folder import work_folder, work_name
+from electra_tf.data.work_folder import made_before, work_folder, work_name
 from electra_tf.data.workers import workers
 from electra_tf.errors import InputError
 from electra_tf.files import put, remove
 from electra_tf.text.lost_marks import TOLERANCE
 
+_ROOM = "three times the text"
 PACKING_FIELDS = ("packing", "pairs", "cross_documents", "document", "text_field", "seed", "held_out", "unit_bytes")
 
 
@@ -63,7 +65,8 @@ def build_data(
     Args:
         input: files and glob patterns; .txt (or any name), .jsonl, also with .gz or .xz.
         vocab: a tokenizer's folder or file.
-        output: a folder that does not exist or is empty.
+        output: a folder that does not exist or is empty. Where it holds the very data set that is asked for, of the
+            same text by the same settings, and whole, nothing is done.
         length: tokens of an example, with [CLS] and [SEP].
         processes: worker processes. 0: none; the work is done here, without TensorFlow, several times slower
             but without their start. None: by the cores and the size of the input.
@@ -88,7 +91,7 @@ def build_data(
 
     began = time.monotonic()
     output = Path(output).resolve()  # a link stays, and leads to the data
-    paths = expand([input] if isinstance(input, str | Path) else input, apart_from=work_name(output))
+    paths = expand([input] if isinstance(input, str | Path) else input, apart_from=[output, work_name(output)])
     tokenizer = Tokenizer.from_pretrained(vocab)
     recipe = Recipe(
         length=length,
@@ -108,16 +111,21 @@ def build_data(
         sep_id=tokenizer.sep_id,
         pad_id=tokenizer.pad_id,
     )
-    with work_folder(output, room="three times the text") as work, workers(processes, paths, tokenizer) as run:
-        report = Reporter(progress, began, sum(map(size_on_disk, paths)))
+    report = Reporter(progress, began, sum(map(size_on_disk, paths)))
+    if there := made_before(output, tokenizer.fingerprint, recipe.key, lambda: _text(paths, recipe), room=_ROOM):
         report("start")
-        asked = recipe.held_out
-        recipe, units = _process_units(run, paths, recipe, tokenizer, work, report)
-        for warning in _warnings(recipe, asked, tokenizer, paths, units):
+        report("there")
+        return there
+    with work_folder(output, room=_ROOM) as work, workers(processes, paths, tokenizer) as run:
+        report("start")
+        asked, text = recipe, hashlib.sha256()
+        recipe, units = _process_units(run, paths, recipe, tokenizer, work, report, text)
+        for warning in _warnings(recipe, asked.held_out, tokenizer, paths, units):
             report("warning", warning)
         folder = work / recipe.key / "data"
         shards = _write_shards(run, units, recipe, folder, report)
-        manifest = _manifest(recipe, tokenizer, len(paths), units, shards)
+        made_of = {"settings": asked.key, "text": text.hexdigest()}
+        manifest = _manifest(recipe, tokenizer, len(paths), units, shards, made_of)
         tokenizer.save(folder / VOCAB_FOLDER)
         manifest.write(folder)
         put(folder, output)  # the one moment in which the output appears
@@ -125,14 +133,25 @@ def build_data(
     return manifest
 
 
-def _process_units(run, paths, recipe, tokenizer, work, report):
-    """The first pass. Returns the units' records, and the recipe: its `held_out` may have been raised."""
+def _text(paths, recipe) -> str:
+    """A hash of the text, as `_process_units` makes it."""
+    digest = hashlib.sha256()
+    for unit in read_units(paths, document=recipe.document, unit_bytes=recipe.unit_bytes):
+        add_text(unit, digest)
+    return digest.hexdigest()
+
+
+def _process_units(run, paths, recipe, tokenizer, work, report, text):
+    """The first pass. Returns the recipe, whose `held_out` may have been raised, and the units' records. The text is
+    added to the hash `text`.
+    """
     folder = work / recipe.key
     folder.mkdir(exist_ok=True)
     records = {}
 
     def unfinished():
         for unit in read_units(paths, document=recipe.document, unit_bytes=recipe.unit_bytes):
+            add_text(unit, text)
             record = finished_unit(unit, recipe, folder)
             if record is None:
                 yield unit
@@ -155,7 +174,7 @@ def _process_units(run, paths, recipe, tokenizer, work, report):
         shutil.rmtree(folder)
         raise
     if other := _other_choice(recipe, units):
-        return _process_units(run, paths, other, tokenizer, work, report)
+        return _process_units(run, paths, other, tokenizer, work, report, hashlib.sha256())
     if recipe.pairs and _total(units, "documents", "train") and not _total(units, "pairs", "train"):
         shutil.rmtree(folder)
         raise no_pairs(paths, recipe.document)
@@ -247,7 +266,7 @@ def _shard_jobs(split, units, recipe):
         yield ShardJob(name, split, first, end - 1, len(units), source)
 
 
-def _manifest(recipe, tokenizer, files, units, shards):
+def _manifest(recipe, tokenizer, files, units, shards, made_of):
     splits = {}
     for split in SPLITS:
         counts = [unit["splits"][split] for unit in units]
@@ -276,7 +295,7 @@ def _manifest(recipe, tokenizer, files, units, shards):
         tokenizer=describe_tokenizer(tokenizer),
         packing={name: getattr(recipe, name) for name in PACKING_FIELDS}
         | ({"held_out_stretches": True} if recipe.stretches and splits["held_out"].examples else {}),
-        input={"files": files, "bytes": sum(unit["bytes"] for unit in units)},
+        input={"files": files, "bytes": sum(unit["bytes"] for unit in units), "sha256": made_of},
         splits=splits,
         shards=tuple(Shard(**{field.name: shard[field.name] for field in fields(Shard)}) for shard in shards),
         features=dict.fromkeys(FEATURES, recipe.length) | ({ORDER: 1} if recipe.labelled else {}),

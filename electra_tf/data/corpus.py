@@ -65,11 +65,11 @@ class Unit:
         return sum(len(piece.data) for piece in self.pieces)
 
 
-def expand(patterns: Iterable[str | Path], *, apart_from: Path | None = None) -> list[Path]:
+def expand(patterns: Iterable[str | Path], *, apart_from: Sequence[Path] = ()) -> list[Path]:
     """The files that the names and glob patterns (`**` too) stand for, sorted, each once.
 
     Args:
-        apart_from: a folder whose files are left out, such as the one that is being written.
+        apart_from: folders whose files are left out, such as the one that is being written.
 
     Raises: `InputError` for a pattern that matches no file, and for a file that cannot be reached.
     """
@@ -90,12 +90,12 @@ def expand(patterns: Iterable[str | Path], *, apart_from: Path | None = None) ->
         raise InputError(
             "no input is named", where="--input", expected="files or patterns", remedy="name the corpus with --input"
         )
-    if apart_from is not None:
-        files = {path for path in files if apart_from.resolve() not in path.resolve().parents}
+    own = {Path(os.path.realpath(folder)) for folder in apart_from}  # of links in a circle resolve() would raise
+    files = {path for path in files if own.isdisjoint(Path(os.path.realpath(path)).parents)}
     if not files:
         raise InputError(
             "the files named are those that are being written",
-            where=apart_from,
+            where=apart_from[0],
             expected="other files, the text",
             remedy="correct the path or the pattern",
         )
@@ -288,7 +288,7 @@ def _json_text(line: str, text_field: str, path: str, where: str) -> str:
     if not isinstance(text, str):
         raise bad_text.no_text(value, text_field, path, where)
     if "\0" in text:
-        raise bad_text.escaped_nul(path, where)
+        raise bad_text.escaped_nul(path, text_field, where)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InputError(
             "an unpaired surrogate (\\ud800 to \\udfff) in the text", where=where, expected="valid Unicode"

@@ -67,7 +67,8 @@ class Manifest:
         tokenizer: `fingerprint`, `settings`, `vocabulary_size`, and the ids `pad_id`, `unk_id`, `cls_id`,
             `sep_id`, `mask_id`.
         packing: the choices that shaped the examples.
-        input: `files` and `bytes` (decompressed) of the corpus.
+        input: `files` and `bytes` (decompressed) of the corpus; `sha256` of its `text` and of the `settings` that were
+            asked for, by which the same command knows its own data set. Older manifests have none.
         splits: `Split` by name, "train" and "held_out".
         shards: all `Shard`s. On the disk, the checksum of all this stands beside it.
         features: how many values of each feature an example has, by name. There are `input_ids`, `input_mask` and

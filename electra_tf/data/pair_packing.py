@@ -1,13 +1,10 @@
 """From token ids to pairs for sentence-order prediction: [CLS] A [SEP] B [SEP], A and B consecutive text.
 
-Two packers. `pack_pairs` keeps every token, in order; which examples are swapped is drawn when they are trained on.
-`pack_albert` is the one published with ALBERT, foreign segments and losses and all, for reproducing what was trained
-on its output.
+Every token is kept, in order; which examples are swapped is drawn when they are trained on.
 """
 
 from bisect import bisect_right
-from itertools import chain, pairwise
-from random import Random
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,8 +12,6 @@ from electra_tf.data.examples import Examples
 from electra_tf.data.randomness import uniform
 
 SPECIAL = 3  # [CLS] and two [SEP]
-SHORT_TARGET = 0.1  # share of documents whose pairs are short, in the original
-_OTHER_DOCUMENT_TRIES = 10
 _COIN = 0  # what is drawn for, beside places
 
 
@@ -100,70 +95,3 @@ def _drawn_between(marks, begin, end, draw):
     low, high = np.searchsorted(marks, begin, side="right"), np.searchsorted(marks, end, side="left")
     chosen = low + (draw * (high - low)).astype(np.int64)
     return np.where(high > low, np.append(marks, 0)[chosen], end)
-
-
-def pack_albert(ids: np.ndarray, lines: np.ndarray, documents: np.ndarray, *, length: int, random: Random) -> Examples:
-    """The pairs published with ALBERT, swapped and labelled: what overflows is cut off at either end.
-
-    `labels` are 0 where the segments are in order, and 1 where they are swapped; 1 as well where the text for an
-    example was one line, whose B is then of another document: a pair that its topic tells, not its order.
-
-    Source: google-research/albert, create_pretraining_data.py, `create_instances_from_document`. `random` is drawn
-    from in the original's order; the other arguments are those of `pack_pairs`. The original draws foreign documents
-    from the whole corpus, this one from the documents it is given.
-    """
-    line_ids = [line.tolist() for line in np.split(ids, lines[1:-1])]
-    texts = [[line for line in line_ids[start:stop] if line] for start, stop in pairwise(documents)]
-    texts = [text for text in texts if text]
-    pairs = [pair for number in range(len(texts)) for pair in _albert_pairs(texts, number, length - SPECIAL, random)]
-    sizes = np.array([[len(first), len(second)] for first, second, _ in pairs], np.int64).reshape(-1, 2)
-    flat = np.array([i for first, second, _ in pairs for i in first + second], ids.dtype)
-    labels = np.array([label for _, _, label in pairs], np.uint8)
-    return Examples(flat, sizes[:, 0], sizes.sum(axis=1), labels)
-
-
-def _albert_pairs(texts, number, room, random):
-    target = random.randint(2, room) if random.random() < SHORT_TARGET else room
-    chunk, size = [], 0
-    for at, line in enumerate(texts[number], 1):
-        chunk.append(line)
-        size += len(line)
-        if size >= target or at == len(texts[number]):
-            first, second, label = _albert_pair(chunk, texts, number, target, random)
-            yield *_cut_to(room, first, second, random), label
-            chunk, size = [], 0
-
-
-def _albert_pair(chunk, texts, number, target, random):
-    if len(chunk) == 1:
-        return chunk[0], _foreign(texts, number, target - len(chunk[0]), random), 1
-    parted = random.randint(1, len(chunk) - 1)
-    first, second = (list(chain.from_iterable(lines)) for lines in (chunk[:parted], chunk[parted:]))
-    return (second, first, 1) if random.random() < 0.5 else (first, second, 0)
-
-
-def _foreign(texts, number, size, random):
-    for _ in range(_OTHER_DOCUMENT_TRIES):
-        other = random.randint(0, len(texts) - 1)
-        if other != number:
-            break
-    found = []
-    for line in texts[other][random.randint(0, len(texts[other]) - 1) :]:
-        found = found + line
-        if len(found) >= size:
-            break
-    return found
-
-
-def _cut_to(room, first, second, random):
-    """Takes tokens off the longer segment, B where they are even, one by one, from its front or its end."""
-    bounds = [[0, len(first)], [0, len(second)]]
-    sizes = [len(first), len(second)]
-    while sum(sizes) > room:
-        longer = 0 if sizes[0] > sizes[1] else 1
-        sizes[longer] -= 1
-        if random.random() < 0.5:
-            bounds[longer][0] += 1
-        else:
-            bounds[longer][1] -= 1
-    return tuple(segment[start:stop] for segment, (start, stop) in zip((first, second), bounds, strict=True))

@@ -10,7 +10,8 @@ class Progress:
     """What the builder tells while it works.
 
     Attributes:
-        stage: "start" (once, when the workers are ready), "units", "shards"; or "warning".
+        stage: "start" (once, when the workers are ready), "units", "shards"; or "warning". After the start "there"
+            alone, where the data set is there already.
         name: the unit or shard just finished; or the warning.
         kept: it was found finished by an earlier build.
         done, total: bytes of input files read, or shards written.

@@ -59,7 +59,8 @@ class DataSet:
     def from_records(cls, pattern: str | Path, *, vocab: str | Path, length: int) -> "DataSet":
         """Opens TFRecords of Google's ELECTRA or ALBERT, which have no manifest, and reads them once to count them.
 
-        The first record of each file is checked; all are by `importing.import_records`, which makes a data set.
+        The first record of each file is checked; all are by `import_google_records.import_records`, which makes a data
+        set.
 
         Args:
             pattern: files, as `corpus.expand` takes them; all are the split "train".

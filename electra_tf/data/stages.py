@@ -17,11 +17,13 @@ from electra_tf.data.corpus import SEPARATORS, Unit, documents
 from electra_tf.data.examples import ORDER, Examples, assemble, encode
 from electra_tf.data.global_shuffle import gather, write_part
 from electra_tf.data.held_out import document_share, parts_of
+from electra_tf.data.lossless_packing import pack_lossless
 from electra_tf.data.manifest import SPLITS
-from electra_tf.data.packing import pack_lossless, pack_original
-from electra_tf.data.pair_packing import pack_albert, pack_pairs
+from electra_tf.data.original_packing import pack_albert, pack_original
+from electra_tf.data.pair_packing import pack_pairs
 from electra_tf.data.randomness import keys
 from electra_tf.data.records import frame
+from electra_tf.data.work_folder import file_sha256
 from electra_tf.data.workers import begins_word, lost_letters, tokenize
 from electra_tf.errors import ConfigError
 from electra_tf.files import replaced
@@ -224,21 +226,21 @@ def finished_shard(job: ShardJob, parts: Path, folder: Path) -> dict | None:
     return record if file_sha256(path) == record["sha256"] else None
 
 
-def file_sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def part_name(number: int, split: str) -> str:
     return f"{number:06}.{split}"
 
 
 def unit_key(unit: Unit, recipe: Recipe) -> str:
     digest = hashlib.sha256(f"{recipe.key} {unit.number}".encode())
+    add_text(unit, digest)
+    return digest.hexdigest()
+
+
+def add_text(unit: Unit, digest) -> None:
+    """Adds a unit's text to a hash."""
     for piece in unit.pieces:
         digest.update(f" {piece.is_jsonl} {len(piece.data)} ".encode())
         digest.update(piece.data)
-    return digest.hexdigest()
 
 
 def _documents(unit, recipe):

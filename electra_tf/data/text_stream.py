@@ -33,6 +33,7 @@ _OTHERS = (
     (b"\0\0\xfe\xff", "UTF-32", "{text} | iconv -f utf-32 -t utf-8 > {new}"),
     (b"\xff\xfe", "UTF-16", "{text} | iconv -f utf-16 -t utf-8 > {new}"),
     (b"\xfe\xff", "UTF-16", "{text} | iconv -f utf-16 -t utf-8 > {new}"),
+    (b"version https://git-lfs", "what Git LFS puts in its place", "git lfs pull -I {path}"),
     (b"%PDF-", "a PDF", "pdftotext {path} {new}"),
     (b"PAR1", "Parquet", None),
     (b"ARROW1", "Arrow", None),
@@ -45,6 +46,12 @@ _OTHERS = (
 _JSONL_NAMES = {".jsonl", ".ndjson", ".ldjson", ".jl", ".json"}
 _OBJECT = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*"\s*:')
 _SPREAD_JSON = re.compile(rb'\[\s*\{\s*"(?:[^"\\]|\\.)*"\s*:|[\[{]\s*\n\s*["{]')
+# An object, a list of objects or of texts, or several of these one after the other.
+_AS_LINES = (
+    "import json, re, sys; [print(json.dumps(row if isinstance(row, dict) else dict(text=row))) "
+    r"for part in re.split(r'(?m)(?<=^[\]}])\s+(?=^[\[{])', sys.stdin.read().lstrip(chr(65279))) "
+    "for found in [json.loads(part)] for row in (found if isinstance(found, list) else [found])]"
+)
 
 
 class TextStream:
@@ -70,10 +77,10 @@ def opened(path: Path) -> Iterator[TextStream]:
     """Raises: `InputError` for what is known to be no text, with what makes text of it; `OSError` and others where the
     file cannot be read."""
     with open(path, "rb") as file:
-        compression = _compression(path, file.peek(10))
+        compression = compression_of(path, file.peek(10))
         with compression[1](file) if compression else file as stream:
             head = stream.read(_HEAD)
-            _refuse_other_kinds(path, head)
+            refuse_other_kinds(path, head)
             yield TextStream(file, stream, head, _is_jsonl(path, head))
 
 
@@ -85,7 +92,7 @@ def mended(path: str | Path, command: str) -> str:
     """
     path = Path(path)
     with open(path, "rb") as file:
-        compression = _compression(path, file.peek(10))
+        compression = compression_of(path, file.peek(10))
     plain = path.with_suffix("") if path.suffix.lower() in (*_COMPRESSIONS, ".zst") else path
     new = shlex.quote(str(plain.with_name(f"{plain.stem}.new{plain.suffix or '.txt'}")))
     name = shlex.quote(str(path))
@@ -95,14 +102,21 @@ def mended(path: str | Path, command: str) -> str:
     return f"{text} | {command} > {new}"
 
 
-def _compression(path, start):
+def compression_of(path: Path, start: bytes):
+    """(how such files begin, what opens one, the command that prints its text) of one that begins so, or None."""
     for begins, opener, command in _COMPRESSIONS.values():
         if begins.match(start):
             return begins, opener, command
     return _COMPRESSIONS.get(path.suffix.lower()) if start else None
 
 
-def _refuse_other_kinds(path, head):
+def mended_by_python(path: str | Path, script: str) -> str:
+    """The same, where a line of Python reads standard input and prints what is right."""
+    return mended(path, f"python3 -X utf8 -c {shlex.quote(script)}")
+
+
+def refuse_other_kinds(path, head: bytes) -> None:
+    """Raises `InputError` for what is known to be no text by how it begins, with what makes text of it."""
     text = head.removeprefix(BYTE_ORDER_MARK)
     found = [(kind, command) for begins, kind, command in _OTHERS if text.startswith(begins)]
     if head[257:262] == b"ustar":
@@ -130,13 +144,11 @@ def _is_jsonl(path, head):
     """Whether the first line that is not blank is a JSON object, or the name says so."""
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if _SPREAD_JSON.match(text):
-        command = "import json, sys; [print(json.dumps(row)) for row in json.load(sys.stdin)]"
-        command = mended(path, f"python3 -c {shlex.quote(command)}")
         raise InputError(
             "the file is JSON, but not JSON lines",
             where=path,
             expected="one JSON object a line",
-            remedy=f"give a list of objects as lines, made by: {command}",
+            remedy=f"give its objects as lines, made by: {mended_by_python(path, _AS_LINES)}",
         )
     if not _JSONL_NAMES.isdisjoint(suffix.lower() for suffix in path.suffixes[-2:]):
         return True

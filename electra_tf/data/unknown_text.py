@@ -1,13 +1,12 @@
 """What a vocabulary does not know of a corpus, and why: the text may be in another Unicode form, case or language."""
 
-import shlex
 import unicodedata
 from collections.abc import Sequence
 from itertools import chain, islice
 from pathlib import Path
 
 from electra_tf.data.corpus import documents, read_units
-from electra_tf.data.text_stream import mended
+from electra_tf.data.text_stream import mended_by_python
 from electra_tf.errors import InputError
 
 MUCH, NEARLY_ALL = 0.05, 0.9  # shares of [UNK] that are told, and refused
@@ -56,7 +55,7 @@ def check_known(rate: float, paths: Sequence[Path], tokenizer, recipe) -> str | 
 
 def composed(path: Path) -> str:
     """The command line that makes a text in NFC of one in NFD."""
-    return mended(path, f"python3 -c {shlex.quote(_TO_NFC)}")
+    return mended_by_python(path, _TO_NFC)
 
 
 def _reason(lines, tokenizer):

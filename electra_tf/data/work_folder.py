@@ -1,11 +1,13 @@
 """The folder beside the output in which a data set is made before it is put in place, whole."""
 
+import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from electra_tf.errors import OutputError
+from electra_tf.data.manifest import VOCAB_FOLDER, Manifest, read_manifest
+from electra_tf.errors import DataError, OutputError
 from electra_tf.locks import locked_folder
 
 
@@ -22,6 +24,42 @@ def clear_finished(output: Path) -> None:
                 shutil.rmtree(work)
 
 
+def made_before(output: Path, tokenizer: str, settings: str, text: Callable[[], str], *, room: str) -> Manifest | None:
+    """The manifest of an output that is the very data set that is asked for, whole; None where it is another or none.
+
+    So the command that was killed when its output had just appeared, typed again, has nothing to do.
+
+    Args:
+        tokenizer: its fingerprint. settings, text: hashes, as `Manifest.input` keeps them; the text is only read where
+            all else is the same. room: see `work_folder`.
+    """
+    with _told(output, room):
+        clear_finished(output)
+        try:
+            manifest = read_manifest(output)
+        except DataError:
+            return None
+        kept = manifest.input.get("sha256", {})
+        is_there = kept.get("settings") == settings and _is_whole(output, manifest, tokenizer)
+        return manifest if is_there and kept.get("text") == text() else None
+
+
+def _is_whole(output, manifest, fingerprint):
+    from electra_tf.text.tokenizer import Tokenizer
+
+    for shard in manifest.shards:
+        path = output / shard.name
+        if not path.is_file() or file_sha256(path) != shard.sha256:
+            return False
+    folder = output / VOCAB_FOLDER
+    return folder.is_dir() and Tokenizer.from_pretrained(folder).fingerprint == fingerprint
+
+
+def file_sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
 def work_folder(output: Path, *, room: str) -> Iterator[Path]:
     """The folder beside the output, locked.
@@ -31,13 +69,21 @@ def work_folder(output: Path, *, room: str) -> Iterator[Path]:
 
     Raises: `OutputError` for an output that exists or is being made, and for every `OSError` of the body.
     """
+    with _told(output, room), _locked(output) as work:
+        yield work
+
+
+@contextmanager
+def _told(output, room):
     try:
-        with _locked(output) as work:
-            yield work
+        yield
     except OSError as error:
+        where = Path(error.filename or output)
+        if where.is_relative_to(work_name(output)):  # which is no name that anybody gave
+            where = output
         raise OutputError(
             f"cannot write: {error.strerror or error}",
-            where=error.filename or output,
+            where=where,
             remedy=f"choose an --output that can be written to, on a disk with room for {room}",
         ) from error
 
@@ -65,8 +111,8 @@ def _holds_something(output):
 def _check_free(output):
     if _holds_something(output):
         raise OutputError(
-            "the output already exists",
+            "the output already exists, and is not the data set that is asked for",
             where=output,
-            expected="a folder that does not exist or is empty",
+            expected="a folder that does not exist or is empty, or that data set, whole",
             remedy="choose another --output, or remove what is there",
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import tee
 
 from electra_tf.errors import ConfigError
-from electra_tf.finetuning.predict import Answer, Predictor
+from electra_tf.finetuning.predictor import Answer, Predictor
 
 
 class Average:

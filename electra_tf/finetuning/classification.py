@@ -3,8 +3,9 @@
 Axes: B rows, T tokens, N classes.
 """
 
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,13 @@ from electra_tf.errors import InputError
 from electra_tf.finetuning import metrics
 from electra_tf.finetuning.batching import Rows
 from electra_tf.finetuning.records import Record
-from electra_tf.finetuning.spans import windows_of
 from electra_tf.finetuning.task import Split, probabilities
+from electra_tf.finetuning.windows import windows_of
 from electra_tf.models.task_models import FirstTokenClassifier, SequenceClassifier
 from electra_tf.text.tokenizer import Encoding
 
+_LONGEST = 1000  # characters of a label: a longer one is a text
+_JOINERS = "\u200c\u200d"  # not seen themselves, and seen by what they join
 _HEAD = 4  # of a long text's room, one part in so many is its beginning, the rest its end (Sun et al., 1905.05583)
 
 
@@ -129,6 +132,7 @@ class Classification(OfText):
                 expected="two classes or more",
                 remedy="check the column of the labels: --label names it",
             )
+        check_told_apart(labels, records[0].where.rpartition(",")[0])
         return cls(tuple(labels), weights_of(class_weights, labels, counts), **more)
 
     def targets(self, records):
@@ -189,6 +193,9 @@ class Multilabel(OfText):
     @classmethod
     def of(cls, records: Sequence[Record], class_weights: str = "none", **more) -> "Multilabel":
         """The classes of the training records, in the order of their names, numbers by value."""
+        for record in records:
+            for label in names_of(record):
+                _check_length(label, record.where)
         counts = Counter(label for record in records for label in names_of(record))
         labels = sorted(counts, key=_order)
         if not labels:
@@ -197,6 +204,7 @@ class Multilabel(OfText):
                 where=records[0].where.rpartition(",")[0],
                 expected="labels parted by | or, in JSON lines, lists of them",
             )
+        check_told_apart(labels, records[0].where.rpartition(",")[0])
         return cls(tuple(labels), weights_of(class_weights, labels, counts), **more)
 
     def targets(self, records):
@@ -258,13 +266,22 @@ class Regression(OfText):
     @classmethod
     def of(cls, records: Sequence[Record], **more) -> "Regression":
         values = _numbers(records)
-        if values.std() == 0:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, deviation = float(values.mean()), float(values.std())
+        if not np.isfinite([mean, deviation]).all():
+            raise InputError(
+                f"the numbers are too large, up to {np.abs(values).max():g}",
+                where=records[0].where.rpartition(",")[0],
+                expected="numbers whose squares can be added up",
+                remedy="give them in a larger unit",
+            )
+        if deviation == 0:
             raise InputError(
                 f"all rows have the value {values[0]:g}",
                 where=records[0].where.rpartition(",")[0],
                 expected="numbers that differ",
             )
-        return cls(float(values.mean()), float(values.std()), **more)
+        return cls(mean, deviation, **more)
 
     def targets(self, records):
         values = (_numbers(records) - self.mean) / self.deviation
@@ -293,6 +310,16 @@ def names_of(record) -> list[str]:
     return [name.strip() for name in (record.label or "").split("|") if name.strip()]
 
 
+def _check_length(label, where):
+    if len(label) > _LONGEST:
+        raise InputError(
+            f"the label has {len(label):,} characters: {label[:60]!r}...",
+            where=where,
+            expected="the name of a class",
+            remedy="check the column of the labels: --label names it",
+        )
+
+
 def weights_of(class_weights, labels: Sequence[str], counts) -> tuple[float, ...]:
     """Of each label: 1; inverse to how often it is there; or as a table by name has it, 1 where it does not.
 
@@ -313,17 +340,50 @@ def weights_of(class_weights, labels: Sequence[str], counts) -> tuple[float, ...
     return tuple(float(class_weights.get(label, 1.0)) for label in labels)
 
 
+def alike(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of labels that are probably meant as one: they differ in case, width or writing of a number alone."""
+    seen = {}
+    for label in labels:
+        key = unicodedata.normalize("NFKC", label).casefold()
+        number = _order(key)
+        seen.setdefault(number[:2] if number[0] == 0 else key, []).append(label)
+    return [(same[0], other) for same in seen.values() for other in same[1:]]
+
+
 def _check_label(record):
     if not record.label:
         raise InputError(
             "the label is empty", where=record.where, expected="the name of a class", remedy="add it, or drop the row"
         )
+    _check_length(record.label, record.where)
+
+
+def check_told_apart(labels: Iterable[str], where) -> None:
+    """Raises `InputError` for labels between which nobody sees a difference: they are meant as one."""
+    seen = {}
+    for label in labels:
+        if (other := seen.setdefault(_as_seen(label), label)) != label:
+            raise InputError(
+                f"the labels {other!a} and {label!a} look the same",
+                where=where,
+                expected="labels that differ in more than Unicode's normal form, blanks and marks that are not seen",
+                remedy="write both as one",
+            )
+
+
+def _as_seen(label):
+    seen = "".join(
+        c for c in unicodedata.normalize("NFC", label) if unicodedata.category(c) not in ("Cf", "Cc") or c in _JOINERS
+    )
+    return " ".join(seen.split())
 
 
 def _check_known(label, where, labels):
     if label not in labels:
+        alike = [ascii(known) for known in labels if _as_seen(known) == _as_seen(label)]
         raise InputError(
-            f"the label {label!r} is none of the training file's",
+            f"the label {label!r} is none of the training file's"
+            + (f"; as characters {label!a}, which only looks like {alike[0]}" if alike else ""),
             where=where,
             expected=f"one of {', '.join(map(repr, labels))}",
             remedy="correct it, leave the row out, or add rows of it to the training file",
@@ -332,9 +392,10 @@ def _check_known(label, where, labels):
 
 def _order(label):
     try:
-        return (0, float(label), label)
+        number = float(label)
     except ValueError:
-        return (1, 0.0, label)
+        number = np.nan
+    return (1, 0.0, label) if np.isnan(number) else (0, number, label)
 
 
 def _numbers(records):

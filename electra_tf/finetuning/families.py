@@ -1,13 +1,13 @@
 """The families of tasks: how the files of each are read, what is learned of them, and which one a model answers to."""
 
-from electra_tf.checkpoints.models import LoadedModel
+from electra_tf.checkpoints.loaded_model import LoadedModel
 from electra_tf.errors import CheckpointError
-from electra_tf.finetuning.choice import Choice
-from electra_tf.finetuning.choice_files import read_choices
 from electra_tf.finetuning.classification import Classification, Multilabel, Regression
+from electra_tf.finetuning.multiple_choice import Choice
+from electra_tf.finetuning.multiple_choice_files import read_choices
+from electra_tf.finetuning.question_answering import Spans
 from electra_tf.finetuning.question_files import read_questions
 from electra_tf.finetuning.records import read_file
-from electra_tf.finetuning.spans import Spans
 from electra_tf.finetuning.tagged_files import read_tagged
 from electra_tf.finetuning.tagging import Tagging
 from electra_tf.finetuning.tags import Scheme, scheme_of

@@ -1,15 +1,13 @@
 """What GLUE's server takes: a zip of a table for every task, with an answer to every row of its test file."""
 
-import io
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from electra_tf.checkpoints.containers.output import output_file
 from electra_tf.errors import ConfigError
-from electra_tf.files import write_whole
 from electra_tf.finetuning.averaging import open_predictor
-from electra_tf.finetuning.predict import tasks_of
+from electra_tf.finetuning.predictor import tasks_of
 from electra_tf.finetuning.published import PUBLISHED, find
 from electra_tf.finetuning.records import read_file
 
@@ -26,6 +24,7 @@ TABLES = {
     "rte": (("RTE", "RTE/test.tsv"),),
     "wnli": (("WNLI", "WNLI/test.tsv"),),
 }
+_OWN_FILES = "name the folder of GLUE's own files with --data"
 _TIME = (1980, 1, 1, 0, 0, 0)  # the same answers are the same bytes
 
 
@@ -41,7 +40,7 @@ def write_submission(models: Sequence, data, output) -> Submission:
 
     Args:
         models: runs of `finetune` on tasks of GLUE, one or several; what answers to the same task is averaged.
-        data: GLUE's folder, with a folder for every task. output: the zip.
+        data: GLUE's folder, with a folder for every task. output: the zip, a path or an `Output`.
 
     Raises: `ConfigError` for a run of another task, `InputError` for a file that is not there, `OutputError`.
     """
@@ -57,17 +56,14 @@ def write_submission(models: Sequence, data, output) -> Submission:
             of_task.setdefault(task, []).append(model)
     files = {task: [(name, find(data, file)) for name, file in TABLES[task]] for task in of_task}
     tables = {}
-    for task, several in of_task.items():
-        predictor = open_predictor(several, task=task)
-        for name, path in files[task]:
-            records = read_file(path, PUBLISHED[task].text, None, quoted=False).records
-            tables[name] = [_written(answer.label, task) for answer in predictor(records)]
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, labels in tables.items():
-            lines = ["index\tprediction", *(f"{number}\t{label}" for number, label in enumerate(labels))]
-            archive.writestr(zipfile.ZipInfo(f"{name}.tsv", _TIME), "".join(f"{line}\n" for line in lines))
-    write_whole(Path(output), packed.getvalue())
+    with output_file(output, 1) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+        for task, several in of_task.items():
+            predictor = open_predictor(several, task=task)
+            for name, path in files[task]:
+                records = read_file(path, PUBLISHED[task].text, None, quoted=False, remedy=_OWN_FILES).records
+                tables[name] = labels = [_written(answer.label, task) for answer in predictor(records)]
+                lines = ["index\tprediction", *(f"{number}\t{label}" for number, label in enumerate(labels))]
+                archive.writestr(zipfile.ZipInfo(f"{name}.tsv", _TIME), "".join(f"{line}\n" for line in lines))
     wanted = [name for several in TABLES.values() for name, _ in several]
     return Submission(
         {name: len(labels) for name, labels in tables.items()}, tuple(name for name in wanted if name not in tables)

@@ -3,11 +3,11 @@
 Axes: B rows, C choices, T tokens, H the encoder's width.
 """
 
-import re
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from electra_tf.finetuning.layer_rates import rate_of
 from electra_tf.finetuning.task import Task
 from electra_tf.models.config import EncoderConfig
 from electra_tf.models.encoder import count_parameters, named_variables
@@ -78,18 +78,15 @@ class TaskObjective:
         return measured
 
     def group(self, name: str) -> Group:
-        """The head has the schedule's rate, the top layer `layer_decay` of it, the one below that of the top one."""
-        layers = self.config.num_hidden_groups * self.config.inner_group_num
-        block = re.match(r"encoder/transformer/block_(\d+)/", name)
-        above = layers - int(block[1]) if block else layers + 1 if name.startswith("encoder/") else 0
-        return Group("all", rate=self.layer_decay ** (above + (self.decay_gap and above > 0)))
+        """Each layer has a rate of its own, see `layer_rates`."""
+        return Group("all", rate=rate_of(name, self.config, self.layer_decay, self.decay_gap))
 
-    def compile(self, island) -> None:
+    def compile(self, program) -> None:
         """The head is small."""
 
     def flops(self, rows: int, length: int) -> float:
         """Forward and backward, three times forward."""
-        return 3.0 * encoder_flops(self.config, length) * rows * length
+        return 3.0 * encoder_flops(self.config, length, self.model.first_only) * rows * length
 
     def describe(self) -> dict[str, str]:
         c, task = self.config, self.task
@@ -109,7 +106,7 @@ def outputs_of_model(model, task: Task, batch, seed=None, training=False):
     if len(ids.shape) == 3:  # choices are rows of the encoder
         ids, real, segments = (tf.reshape(x, [-1, tf.shape(x)[-1]]) for x in (ids, real, segments))
         seed = None if seed is None else seed * tf.constant([1, 1, batch["input_ids"].shape[1]])
-    hidden = model.encoder(ids, real, segments, training=training, seed=seed)
+    hidden = model.encoder(ids, real, segments, training=training, seed=seed, first_only=model.first_only)
     return task.outputs(model, hidden, batch, training, model.head_seed(seed))
 
 

@@ -1,11 +1,19 @@
 """Files of questions whose answers stand in a text: SQuAD's JSON (and KorQuAD's), MRQA's, JSON lines, and tables."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from electra_tf.errors import InputError
-from electra_tf.finetuning.records import check_is_text, is_json, json_rows, read_file, read_text
+from electra_tf.finetuning.records import (
+    check_is_text,
+    flags_of,
+    is_json,
+    json_of,
+    json_rows,
+    read_file,
+    read_text,
+    text_of,
+)
 
 
 class Answer(NamedTuple):
@@ -65,7 +73,7 @@ def read_questions(path, text=("question", "context"), label: str | None = "answ
     path = Path(path)
     content, suffix = read_text(path)
     if is_json(suffix):
-        whole = _whole_json(content) if suffix == ".json" else None
+        whole = _whole_json(content, path) if suffix == ".json" else None
         if whole is not None:
             return QuestionFile(_checked(_squad(whole, path, labelled), path), "SQuAD's JSON")
         rows = json_rows(content, path)
@@ -77,9 +85,9 @@ def read_questions(path, text=("question", "context"), label: str | None = "answ
     return QuestionFile(_checked(_rows(rows, path, text, label, labelled), path), file.read_as)
 
 
-def _whole_json(content):
+def _whole_json(content, path):
     try:
-        whole = json.loads(content)
+        whole = json_of(content, str(path))
     except (ValueError, RecursionError):
         return None
     return whole if isinstance(whole, dict) and "data" in whole else None
@@ -89,25 +97,30 @@ def _squad(whole, path, labelled):
     if not isinstance(whole["data"], list):
         raise TypeError(f"`data` is a {type(whole['data']).__name__}, not a list")
     for article in whole["data"]:
-        for paragraph in article.get("paragraphs", ()):
-            for one in paragraph.get("qas", ()):
+        for paragraph in article["paragraphs"]:
+            for one in paragraph["qas"]:
                 where = f"{path}, question {one.get('id')!r}"
-                given = (one.get("answers") or ()) if labelled else ()
+                given, lacks = (one["answers"], one.get("is_impossible", False)) if labelled else ((), False)
                 answers = tuple(Answer(answer["text"], int(answer["answer_start"])) for answer in given)
-                lacks = bool(labelled and one.get("is_impossible"))
+                if not isinstance(lacks, bool):
+                    raise TypeError(f"`is_impossible` is {lacks!r}, and neither true nor false")
                 yield Question(str(one["id"]), one["question"], paragraph["context"], answers, where, lacks)
 
 
 def _mrqa(rows, path, labelled):
     for where, row in rows:
-        for one in row.get("qas", ()):
-            found = [
-                Answer(row["context"][span[0] : span[1] + 1], span[0])
-                for answer in (one.get("detected_answers", ()) if labelled else ())
-                for span in answer["char_spans"]
-            ]
+        for one in () if "header" in row else row["qas"]:
+            given = one["detected_answers"] if labelled else ()
+            found = [_of_span(row["context"], *span) for answer in given for span in answer["char_spans"]]
             place = f"{path}, {where}, question {one.get('qid')!r}"
             yield Question(str(one["qid"]), one["question"], row["context"], tuple(found), place)
+
+
+def _of_span(context, first, last):
+    """The answer from its first to its last character."""
+    if not 0 <= first <= last < len(context):
+        raise ValueError(f"an answer from character {first} to {last} of a context of {len(context)}")
+    return Answer(context[first : last + 1], first)
 
 
 def _rows(rows, path, text, label, labelled):
@@ -118,9 +131,9 @@ def _rows(rows, path, text, label, labelled):
                     f"there is no {name!r}",
                     where=f"{path}, {where}",
                     expected=f"one of {', '.join(map(repr, row))}",
-                    remedy="name the columns with --text question,context --label answer",
+                    remedy=f"name the columns with {flags_of('--text QUESTION,CONTEXT', labelled)}",
                 )
-        question, context = (str(row[name]) for name in text)
+        question, context = (text_of(row, name, f"{path}, {where}") for name in text)
         given = row.get(label) if labelled else None
         start = row.get(f"{label}_start") if labelled else None
         answers = ()
@@ -147,7 +160,7 @@ def _checked(questions, path):
         check_is_text(one.context, "context", one.where)
         for text, start in one.answers:
             check_is_text(text, "answer", one.where)
-            if start < 0 or one.context[start : start + len(text)] != text:
+            if start < 0 or not text or one.context[start : start + len(text)] != text:
                 raise InputError(
                     f"the answer {text[:60]!r} is not in the context"
                     + (f" at character {start}" if start >= 0 and text in one.context else ""),

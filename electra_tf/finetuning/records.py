@@ -1,19 +1,27 @@
 """Files of labelled texts: CSV, TSV and JSON lines, with named columns."""
 
 import csv
-import gzip
 import io
 import json
 import lzma
+import math
+import re
 import zlib
+from collections import Counter
 from pathlib import Path
-from shlex import quote
 from typing import NamedTuple
 
+from electra_tf.data import bad_text
+from electra_tf.data.text_stream import compression_of, refuse_other_kinds
 from electra_tf.errors import InputError
 
 _KINDS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _JSON = (".jsonl", ".json")
+_PACKED = (".gz", ".xz", ".bz2")
+_LONGEST = 10_000_000  # characters of a text: a longer one is a file, or a quote that was never closed
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a surrogate pair, as JSON escapes it
+_HEAD = 1 << 16  # bytes by which it is told that a file is no text
+_MOST, _MOST_TIMES = 1 << 28, 200  # bytes that a packed file may become, or times its size: text becomes no more
 
 
 class Record(NamedTuple):
@@ -50,6 +58,7 @@ def read_file(
     names: tuple[str, ...] | None = None,
     quoted: bool | None = None,
     lenient: bool = False,
+    remedy: str | None = None,
 ) -> File:
     """Reads a file of named columns.
 
@@ -58,6 +67,7 @@ def read_file(
         text: columns of the texts. label: that of the labels; None: there is none, or it does not matter.
         names: of the columns, where the first line is already a row.
         quoted: whether quotes enclose cells; None: always where commas part them, else if it looks so.
+        remedy: for a file without one of the columns; None: the flags.
         lenient: rows with another number of columns than there are names are left out, and said, as in the originals.
 
     Raises: `InputError` for a file that is not there, empty, not UTF-8, without one of the columns, or with a row of
@@ -90,33 +100,65 @@ def read_file(
                 f"there {'is no column' if name not in columns else 'are several columns called'} {name!r}",
                 where=path,
                 expected=f"one of the columns {', '.join(map(repr, columns))}",
-                remedy="name them with --text and --label",
+                remedy=_other_gap(columns) or remedy or f"name them with {flags_of('--text', label is not None)}",
             )
     records = []
     for where, row in rows:
-        missing = [name for name in wanted if row.get(name) is None]
-        nested = [name for name in wanted if _is_nested(row.get(name), several=name not in text)]
-        if nested:
-            kind = "a list" if isinstance(row[nested[0]], list) else "an object"
-            expected = "a text, or a number" + (", or a list of them" if nested[0] not in text else "")
-            raise InputError(f"{nested[0]!r} is {kind}", where=f"{path}, {where}", expected=expected)
-        if missing:
-            raise InputError(f"the row has no {missing[0]!r}", where=f"{path}, {where}", expected="every column")
-        label_here = None if label is None else _label(row[label])
-        records.append(Record(tuple(str(row[name]) for name in text), label_here, f"{path}, {where}"))
+        place = f"{path}, {where}"
+        label_here = None if label is None else _label(row, label, place)
+        records.append(Record(tuple(text_of(row, name, place) for name in text), label_here, place))
     return File(records, read_as, [row for _, row in rows])
 
 
-def _label(value):
+def _other_gap(columns):
+    """What to do about a table that is parted otherwise than its name says."""
+    gaps = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+    if len(columns) == 1 and (found := [name for gap, name in gaps.items() if gap in columns[0]]):
+        return f"its names are parted by {found[0]}: part them by commas in a .csv, by tabs in a .tsv"
+    return None
+
+
+def flags_of(texts: str, labelled: bool) -> str:
+    """The flags that name columns: a command that does not read labels has none for them."""
+    return texts + (" and --label" if labelled else "")
+
+
+def text_of(row: dict, name: str, where: str) -> str:
+    """A column of a row as text. Raises: `InputError` where there is neither a text nor a number."""
+    return _as_text(row.get(name), name, where, "a text, or a number")
+
+
+def _label(row, name, where):
     """As text; a list of labels (of JSON lines) as they are written in other files."""
-    return "|".join(map(str, value)) if isinstance(value, list) else str(value).strip()
+    value, expected = row.get(name), "a text, or a number, or a list of them"
+    if not isinstance(value, list):
+        return _as_text(value, name, where, expected).strip()
+    labels = [_as_text(one, name, where, expected) for one in value]
+    if parted := [label for label in labels if "|" in label]:
+        raise InputError(
+            f"the label {parted[0]!r} has a | in it",
+            where=where,
+            expected="labels without it: it parts them in files and answers",
+            remedy="write another character",
+        )
+    return "|".join(labels)
 
 
-def _is_nested(value, several):
-    """Whether it is neither a text nor a number; nor, with `several`, a list of them."""
-    if several and isinstance(value, list):
-        return any(isinstance(one, list | dict) for one in value)
-    return isinstance(value, list | dict)
+def _as_text(value, name, where, expected):
+    if isinstance(value, list | dict):
+        kind = "a list" if isinstance(value, list) else "an object"
+        raise InputError(f"{name!r} is {kind}", where=where, expected=expected)
+    if value is None or (isinstance(value, float) and math.isnan(value)):  # how pandas writes that there is nothing
+        raise InputError(f"the row has no {name!r}", where=where, expected="every column")
+    text = str(value)
+    if len(text) > _LONGEST:
+        raise InputError(
+            f"{name!r} has {len(text):,} characters",
+            where=where,
+            expected=f"at most {_LONGEST:,}",
+            remedy="look for a quotation mark that is not closed, or part the text",
+        )
+    return text
 
 
 def check_is_text(value, what: str, where: str) -> None:
@@ -138,13 +180,12 @@ def is_json(suffix: str) -> bool:
 def read_text(path: Path) -> tuple[str, str]:
     """(the text of a file, perhaps packed, and the ending of its name, in small letters).
 
-    Raises: `InputError` for one that is not there, empty, damaged or not UTF-8.
+    Raises: `InputError` for one that is not there, empty, damaged, not UTF-8, or packed to a tiny part of its size.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = suffixes[-1] if suffixes and suffixes[-1] in (".gz", ".xz") else ""
+    packed = bool(suffixes) and suffixes[-1] in _PACKED
     try:
-        data = path.read_bytes()
-        data = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(packed, bytes)(data)
+        data = _unpacked(path)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise InputError(
             f"it cannot be read: {getattr(error, 'strerror', None) or error}",
@@ -152,16 +193,13 @@ def read_text(path: Path) -> tuple[str, str]:
             expected="a file of text, perhaps packed as .gz or .xz",
             remedy="check the path, given with --train, --dev, --test or --file",
         ) from error
+    refuse_other_kinds(path, data[:_HEAD])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"byte {error.start} is not UTF-8: {error.reason}",
-            where=f"{path}, line {line}",
-            expected="text in UTF-8",
-            remedy=f"if it is CP1252, convert it: iconv -f CP1252 -t UTF-8 {quote(str(path))} > utf8{path.suffix}",
-        ) from error
+        raise bad_text.not_utf8(str(path), data, error.start, _line_of(path, data, error.start)) from error
+    if b"\0" in data:
+        raise bad_text.nul(str(path), data, _line_of(path, data, data.index(b"\0")))
     if not text.strip():
         raise InputError(
             "the file is empty",
@@ -172,6 +210,60 @@ def read_text(path: Path) -> tuple[str, str]:
     return text, (suffixes[-2] if packed and len(suffixes) > 1 else suffixes[-1] if suffixes else "")
 
 
+def _line_of(path, data, at):
+    line = data[:at].count(b"\n") + 1
+    return f"{path}, line {line}"
+
+
+def _unpacked(path):
+    """The bytes of a file, which is packed where it begins so, whatever its name is."""
+    size = path.stat().st_size
+    most = max(_MOST, _MOST_TIMES * size)
+    with open(path, "rb") as file:
+        compression = compression_of(path, file.peek(10))
+        if compression is None:
+            return file.read()
+        with compression[1](file) as stream:
+            data = stream.read(most + 1)
+    if len(data) > most:
+        raise InputError(
+            f"the file becomes more than {most:,} bytes when it is unpacked, and has {size:,}",
+            where=path,
+            expected=f"at most {_MOST:,}, or {_MOST_TIMES} times its size, as of text",
+            remedy="do not open it, or unpack it first",
+        )
+    return data
+
+
+def json_of(text: str, where: str):
+    """What a text of JSON holds.
+
+    Raises: `InputError` for an object with a key twice, and for half a character; else as `json.loads`.
+    """
+
+    def once(pairs):
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+            raise InputError(
+                f"{name!r} stands twice in an object", where=where, expected="every name once", remedy="remove one"
+            )
+        return found
+
+    found = json.loads(text, object_pairs_hook=once)
+    if _HALF.search(text):
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"half a surrogate pair, {error.object[error.start : error.start + 1]!a}",
+                where=where,
+                expected="whole characters",
+                remedy="correct it, or leave it out",
+            ) from error
+    return found
+
+
 def json_rows(content: str, path) -> list[tuple[str, dict]]:
     """(where, object) of every line. Raises: `InputError` for one that is no object."""
     rows = []
@@ -179,7 +271,7 @@ def json_rows(content: str, path) -> list[tuple[str, dict]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json_of(line, f"{path}, line {number}")
         except (ValueError, RecursionError) as error:
             raise InputError(
                 f"this is no JSON: {error}",
@@ -188,7 +280,12 @@ def json_rows(content: str, path) -> list[tuple[str, dict]]:
                 remedy="correct the line, or leave it out",
             ) from error
         if not isinstance(row, dict):
-            raise InputError(f"this is a {type(row).__name__}", where=f"{path}, line {number}", expected="an object")
+            raise InputError(
+                f"this is a {type(row).__name__}",
+                where=f"{path}, line {number}",
+                expected="an object on every line",
+                remedy="of a list of objects, write each on a line of its own",
+            )
         rows.append((f"line {number}", row))
     return rows
 
@@ -203,6 +300,13 @@ def _table(content, delimiter, path, quoted, names, lenient):
         if names is None:
             names = [cell.strip() for cell in cells]
             continue
+        if len(names) > 1 and [cell.strip("\ufeff ") for cell in cells] == names:
+            raise InputError(
+                "the line of names stands here again",
+                where=f"{path}, line {number}",
+                expected="rows below it",
+                remedy="take the line out; of files behind one another each brings its own",
+            )
         if len(cells) != len(names) and lenient:
             left_out += 1
             continue

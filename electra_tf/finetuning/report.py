@@ -9,7 +9,7 @@ import numpy as np
 from electra_tf.files import write_whole
 from electra_tf.finetuning import metrics
 from electra_tf.finetuning.classification import names_of
-from electra_tf.finetuning.predict import Predictor
+from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.tags import scores_by_type
 from electra_tf.startup import let_in
 

@@ -14,19 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from electra_tf.checkpoints.metrics_jsonl import METRICS, read_metrics
 from electra_tf.checkpoints.reading import read_model
-from electra_tf.checkpoints.run_directory import (
+from electra_tf.checkpoints.run_checkpoints import (
     AVERAGE,
-    CALIBRATION,
-    METRICS,
     WEIGHTS,
     best_steps,
     checkpoint_folder,
     list_checkpoints,
     read_checkpoint,
-    read_metrics,
     write_state,
 )
+from electra_tf.checkpoints.run_directory import CALIBRATION
+from electra_tf.checkpoints.run_json import OUTCOME, read_description
 from electra_tf.checkpoints.sealed_json import read_sealed, write_sealed
 from electra_tf.data.randomness import permutation
 from electra_tf.errors import ConfigError, InputError, TrainingError
@@ -35,14 +35,15 @@ from electra_tf.finetuning.batching import Batches
 from electra_tf.finetuning.calibration import calibration_of
 from electra_tf.finetuning.evaluation import SplitEvaluation
 from electra_tf.finetuning.families import read_records, task_of
+from electra_tf.finetuning.labelled_data_checks import survey, warnings
+from electra_tf.finetuning.layer_rates import usual_rates
+from electra_tf.finetuning.multi_task import Several
 from electra_tf.finetuning.objective import TaskObjective
-from electra_tf.finetuning.predict import Predictor
+from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.published import reading_of
 from electra_tf.finetuning.report import FOLDER as REPORT
 from electra_tf.finetuning.report import write_report, write_tables
 from electra_tf.finetuning.settings import FineTuning
-from electra_tf.finetuning.several import Several
-from electra_tf.finetuning.survey import survey, warnings
 from electra_tf.finetuning.task import Split
 from electra_tf.models.config import EncoderConfig
 from electra_tf.models.presets import preset
@@ -50,17 +51,14 @@ from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.training.devices import Devices, is_chief
+from electra_tf.training.initial_weights import Start
 from electra_tf.training.progress import say_on
 from electra_tf.training.recipe import Recipe
 from electra_tf.training.run import Plan, train
-from electra_tf.training.run_description import alone_in
+from electra_tf.training.run_description import alone_in, begun_run, write_outcome
 from electra_tf.training.signals import Signals
-from electra_tf.training.start import Start
 
 RESULTS = "results.json"
-# By parameters of the encoder, at most: the learning rate and the layer decay. Sources: ELECTRA's appendix, AutoGluon.
-_BY_SIZE = ((5e6, 3e-4, 0.9), (30e6, 3e-4, 0.8), (200e6, 1e-4, 0.8), (math.inf, 5e-5, 0.9))
-_ALBERT_RATE = 2e-5  # of base size and larger, with shared layers
 _DROPOUT = {"electra": 0.1}
 _HEAD_NAMES = ("classifier/", "summary/", "qa_outputs/", "answers/")  # of heads, which start anew
 # Of the recipe, where nothing else is said. Batches have many lengths: a graph serves all of them, a program one.
@@ -133,12 +131,15 @@ def _every_seed(data, recipe, model_dir, init_checkpoint, vocab, seeds, devices,
         one = dataclasses.replace(recipe, seed=seed)
         start = Start(init_checkpoint, vocab=vocab, anew=data.heads) if init_checkpoint else None
         folder = model_dir / f"seed-{seed}"
+        begun = begun_run(folder) or {}
         result = train(
             data.plan(one), folder, devices=devices, start=start, operative_config=operative_config, stream=stream
         )
         if not result["finished"]:
             return {"finished": False, "metric": data.select, "runs": list(runs.values())}
-        runs[seed] = data.judged(folder) | data.calibrated(folder)
+        ended_before = begun.get("settings") == read_description(folder)["settings"]
+        runs[seed] = data.judged(folder, begun.get(OUTCOME) if ended_before else None) | data.calibrated(folder)
+        write_outcome(folder, runs[seed]["step"], runs[seed]["dev"])
     results = _summary(data, runs)
     best = max(runs.values(), key=lambda run: run["dev"][data.select])
     results["best_seed"] = best["seed"]
@@ -220,7 +221,13 @@ class _Data:
     def plan(self, recipe) -> Plan:
         c = self.settings
         source = Batches(self.train.rows, self.tokenizer, self.path, fingerprint_of(self.dev.records))
-        epoch = source.steps_an_epoch(recipe.batch_size)
+        epoch, count = source.steps_an_epoch(recipe.batch_size), len(self.train.rows)
+        advice = list(self.advice)
+        if recipe.batch_size > count:
+            advice.append(
+                f"a batch is {recipe.batch_size:,} rows, and there are {count:,}: each is in it about "
+                f"{recipe.batch_size / count:.1f} times, and an epoch is one step; lower Recipe.batch_size"
+            )
         steps = math.ceil(max(c.passes * epoch, min(c.least_updates, c.most_epochs * epoch)))
         often = max(1, min(steps, epoch // 2 or 1, steps // 4 or 1)) if epoch > 8 else max(1, steps // 20)
         recipe = dataclasses.replace(
@@ -232,7 +239,8 @@ class _Data:
             keep=1,
             eval_examples=1,
         )  # all dev rows are evaluated, however many
-        peak, decay = _rates(self.config, c)
+        peak, decay = usual_rates(self.config)
+        peak, decay = c.peak or peak, c.layer_decay or decay
         warmup = steps * c.warmup if c.schedule == "product" else round(steps * c.warmup)  # Google's is not rounded
         schedule = Schedule(c.schedule, peak, warmup_steps=warmup)
 
@@ -254,17 +262,22 @@ class _Data:
             source,
             build,
             evaluation,
-            tuple(self.advice),
+            tuple(advice),
             self.select,
             c.average,
         )
 
-    def judged(self, folder) -> dict:
-        """A finished run as its best checkpoint, or the average of some, is on the dev split."""
-        step, *others = best_steps(folder, self.select, self.settings.average) or [list_checkpoints(folder)[-1][0]]
-        lines = (line for line in read_metrics(folder / METRICS) if line["kind"] == "eval" and line["step"] == step)
-        dev = next(lines, None) or self.scored(folder)  # where the log is lost, the newest is what the run is read as
-        dev = {name: value for name, value in dev.items() if name not in ("step", "kind", "wall")}
+    def judged(self, folder, known: dict | None) -> dict:
+        """A finished run as its best checkpoint, or the average of some, is on the dev split; `known`: the outcome that
+        it had, against which the log, which may be damaged by now, decides nothing.
+        """
+        if known and self.settings.average == 1:
+            step, others, dev = known["step"], [], known["dev"]
+        else:
+            step, *others = best_steps(folder, self.select, self.settings.average) or [list_checkpoints(folder)[-1][0]]
+            lines = (line for line in read_metrics(folder / METRICS) if line["kind"] == "eval" and line["step"] == step)
+            dev = next(lines, None) or self.scored(folder)  # where the log is lost, the newest is what it is read as
+            dev = {name: value for name, value in dev.items() if name not in ("step", "kind", "wall")}
         found = {"seed": int(folder.name.removeprefix("seed-")), "step": step}
         if others:
             average = self.averaged(folder, [step, *others], dev[self.select])
@@ -277,12 +290,13 @@ class _Data:
         worse than the best of them. Judged once, and kept in `average.json`.
         """
         verdict = folder / f"{AVERAGE}.json"
-        if not verdict.is_file():
+        if not verdict.is_file() or (read_sealed(verdict)["used"] and not (folder / AVERAGE).is_dir()):
             states = [read_checkpoint(checkpoint_folder(folder, step)) for step in steps]
             names = [name for name in states[0][1] if name.startswith(WEIGHTS)]
             mean = {name: sum(np.float64(state[name]) for _, state in states) / len(states) for name in names}
             mean = {name: np.float32(array) for name, array in mean.items()}
             write_state(folder / AVERAGE, steps[0], mean, {"averaged": steps})
+            remove(folder / CALIBRATION)  # is fitted to what is chosen here, and changes scores
             dev = self.scored(folder)
             if not (used := dev[self.select] >= best):
                 remove(folder / AVERAGE)
@@ -453,16 +467,6 @@ def begins_at(init_checkpoint, from_scratch, vocab=None) -> tuple[EncoderConfig,
     tokenizer = Tokenizer.from_pretrained(vocab or model.tokenizer)
     tokenizer.check_fits(model.config.vocab_size)
     return model.config, tokenizer
-
-
-def _rates(config, settings) -> tuple[float, float]:
-    """(peak, layer decay), by the size where they are not given."""
-    layers, h, i = config.num_hidden_groups * config.inner_group_num, config.hidden_size, config.intermediate_size
-    size = config.vocab_size * config.embedding_size + layers * (4 * h * h + 2 * h * i)
-    peak, decay = next((peak, decay) for most, peak, decay in _BY_SIZE if size <= most)
-    if config.model_type == "albert":
-        peak, decay = (peak if size <= _BY_SIZE[0][0] else _ALBERT_RATE), 1.0
-    return settings.peak or peak, settings.layer_decay or decay
 
 
 def _summary(data, runs) -> dict:

@@ -113,9 +113,9 @@ class FineTuning:
         if isinstance(self.class_weights, str) and self.class_weights not in ("none", "balanced"):
             self._reject("class_weights", "'none', 'balanced', or a table such as {'bad': 2.0}")
         if isinstance(self.class_weights, Mapping) and not all(
-            isinstance(weight, int | float) and weight > 0 for weight in self.class_weights.values()
+            isinstance(weight, int | float) and 1e-6 <= weight <= 1e6 for weight in self.class_weights.values()
         ):
-            self._reject("class_weights", "weights above 0 by the names of labels")
+            self._reject("class_weights", "weights from 1e-6 to 1e6 by the names of labels")
         kind = self.kind
         if "both_orders" in self.compat and kind not in ("classification", "regression", "multilabel"):
             self._reject("compat", "both_orders for pairs of texts alone")

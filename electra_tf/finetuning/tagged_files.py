@@ -1,16 +1,18 @@
 """Files of sentences whose words have tags: columns, a sentence a line, or JSON lines."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from electra_tf.errors import InputError
-from electra_tf.finetuning.records import is_json, json_rows, read_text
+from electra_tf.finetuning.records import flags_of, is_json, json_rows, read_text, text_of
 from electra_tf.finetuning.tags import Scheme, normalised, scheme_of
 
 _NO_SENTENCE = "-DOCSTART-"
 _COMMENT = "## "  # of KLUE's files
 _TAG = re.compile(r"O|[BIESLUM]-.+|.+-[BIESLUM]")
+_MOSTLY = 0.8  # of lines
 
 
 class Sentence(NamedTuple):
@@ -91,6 +93,7 @@ def read_tagged(
         )
     scheme = scheme or scheme_of(sentence.tags for sentence in sentences)
     if labelled:
+        _check_tags(sentences)
         sentences = [sentence._replace(tags=tuple(normalised(sentence.tags, scheme))) for sentence in sentences]
         layout = f"{layout}; tags: {scheme}"
     return TaggedFile(sentences, layout, scheme)
@@ -98,11 +101,15 @@ def read_tagged(
 
 def _is_columns(lines) -> bool:
     """Whether lines without a tab are words with their columns, and not sentences: as many on each line, and more than
-    one line between blank ones, or what looks like a tag at the end of all; or one on each.
+    one line between blank ones, or what looks like a tag at the end of all; or one on each. Where nearly all lines have
+    as many, and a tag, the others are told.
     """
     cells = [line.split() for line in lines if line.strip() and not line.startswith(_NO_SENTENCE)]
-    if len({len(row) for row in cells}) != 1:
-        return False
+    counts = Counter(map(len, cells))
+    if len(counts) != 1:
+        count, often = counts.most_common(1)[0] if counts else (0, 0)
+        tagged = sum(len(row) == count and bool(_TAG.fullmatch(row[-1])) for row in cells)
+        return count > 1 and tagged == often >= _MOSTLY * len(cells)
     groups = [group for group in "\n".join(line.strip() for line in lines).strip().split("\n\n") if group]
     together = len(groups) > 1 and any("\n" in group for group in groups)
     return len(cells[0]) == 1 or together or all(_TAG.fullmatch(row[-1]) for row in cells)
@@ -110,7 +117,7 @@ def _is_columns(lines) -> bool:
 
 def _columns(content, path, parted, text, label, labelled):
     sentences, words, tags, first = [], [], [], 1
-    word_at, tag_at = _number(text, 0), _number(label, -1)
+    word_at, tag_at, count = _number(text, 0), _number(label, -1), None
     for number, line in enumerate([*content.split("\n"), ""], 1):
         line = line.rstrip("\r")
         if not line.strip() or line.startswith(_COMMENT):
@@ -128,6 +135,14 @@ def _columns(content, path, parted, text, label, labelled):
                 f"the line has {len(cells)} column{'s' * (len(cells) > 1)}: {line[:60]!r}",
                 where=f"{path}, line {number}",
                 expected="a word and its tag, and a blank line behind each sentence",
+            )
+        count = count or len(cells)
+        if len(cells) != count:
+            raise InputError(
+                f"the line has {len(cells)} column{'s' * (len(cells) > 1)}: {line[:60]!r}",
+                where=f"{path}, line {number}",
+                expected=f"{count}, as the lines above",
+                remedy="write them all, with a dash where there is nothing to say",
             )
         words.append(cells[word_at].strip() or cells[word_at])
         if labelled:
@@ -157,16 +172,18 @@ def _plain(content, path):
 def _json(content, path, text, label, labelled):
     sentences = []
     for where, row in json_rows(content, path):
-        for name in (text, label) if labelled else (text,):
+        wanted = (text, label) if labelled else (text,)
+        for name in wanted:
             if not isinstance(row.get(name), list):
                 raise InputError(
                     f"there is no list {name!r}",
                     where=f"{path}, {where}",
                     expected=f"lists of words and of tags; there are {', '.join(map(repr, row)) or 'no fields'}",
-                    remedy="name them with --text and --label",
+                    remedy=f"name them with {flags_of('--text', labelled)}",
                 )
-        tags = list(map(str, row[label])) if labelled else []
-        sentences.append(_sentence(list(map(str, row[text])), tags, f"{path}, {where}", labelled))
+        place = f"{path}, {where}"
+        words, *tags = ([text_of({name: one}, name, place) for one in row[name]] for name in wanted)
+        sentences.append(_sentence(words, tags[0] if labelled else [], place, labelled))
     return sentences
 
 
@@ -178,7 +195,25 @@ def _sentence(words, tags, where, labelled=True):
             expected="a tag for every word",
             remedy="correct the line, or leave it out",
         )
+    if "" in tags:
+        raise InputError("a tag is empty", where=where, expected="O, or another tag", remedy="write O")
     return Sentence(tuple(words), tuple(tags), where)
+
+
+def _check_tags(sentences):
+    """Raises `InputError` for a tag that is none of an entity among many that are, whose scheme it would change."""
+    tags = Counter(tag for sentence in sentences for tag in sentence.tags if tag != "O")
+    parts = [tag for tag in tags if _TAG.fullmatch(tag)]
+    begun = any(tag.startswith("B-") or tag.endswith("-B") for tag in parts)
+    if not begun or len(parts) == len(tags) or 2 * len(parts) < len(tags):
+        return
+    odd = next(tag for tag in tags if tag not in parts)
+    raise InputError(
+        f"the tag {odd!r} stands beside {', '.join(parts[:3])}",
+        where=next(sentence.where for sentence in sentences if odd in sentence.tags),
+        expected="tags of one kind: O, and the others with B- or I- and the like",
+        remedy="write O in its place, or correct it",
+    )
 
 
 def _number(column, usual):

@@ -14,10 +14,11 @@ import tensorflow as tf
 from electra_tf.errors import InputError
 from electra_tf.finetuning import metrics
 from electra_tf.finetuning.batching import Rows
-from electra_tf.finetuning.classification import weights_of
+from electra_tf.finetuning.classification import check_told_apart, weights_of
 from electra_tf.finetuning.tagged_files import Sentence
 from electra_tf.finetuning.tags import Scheme, entities, entity_scores, google_entities, part_and_type
 from electra_tf.finetuning.task import Split
+from electra_tf.finetuning.windows import windows_of_units
 from electra_tf.models.task_models import TokenClassifier
 from electra_tf.text.tokenizer import Encoding
 
@@ -31,21 +32,6 @@ class Units(NamedTuple):
     ids: list[list[int]]
     words: list[int]
     of_words: list[int]
-
-
-class Window(NamedTuple):
-    """Units `first` to `end` (not included) of a sentence; it answers for those from `own_first` to `own_end`."""
-
-    sentence: int
-    first: int
-    end: int
-    own_first: int
-    own_end: int
-
-    @property
-    def own(self) -> slice:
-        """Of the window's units, those that it answers for."""
-        return slice(self.own_first - self.first, self.own_end - self.first)
 
 
 @dataclass(frozen=True)
@@ -87,6 +73,7 @@ class Tagging:
                 expected="two tags or more",
                 remedy="check the column of the tags: --label takes its number",
             )
+        check_told_apart(counts, sentences[0].where.rpartition(",")[0])
         labels = sorted(counts, key=lambda tag: (tag != "O", part_and_type(tag, scheme.suffix)[::-1]))
         if scheme.name == "none":
             labels = sorted(counts)
@@ -114,7 +101,7 @@ class Tagging:
         windows, encodings, arrays = [], [], {"unit_positions": [], "target": [], "weight": []}
         for at, (sentence, own) in enumerate(zip(records, units, strict=True)):
             tags = [self._number(sentence, word) for word in own.words] if learned else []
-            for window in windows_of(at, [len(ids) for ids in own.ids], length - 2):
+            for window in windows_of_units(at, [len(ids) for ids in own.ids], length - 2):
                 ids, starts = [tokenizer.cls_id], []
                 for unit in own.ids[window.first : window.end]:
                     starts.append(len(ids))
@@ -261,33 +248,3 @@ def _of_characters(sentence, tokenizer):
         elif units.ids:
             units.ids[-1].append(piece)
     return units
-
-
-def windows_of(sentence: int, sizes: Sequence[int], room: int) -> list[Window]:
-    """Windows of at most `room` pieces that overlap by half; a unit is answered for where it has most around it.
-
-    Args:
-        sentence: its number. sizes: pieces of each unit; of one that is longer than the room the rest is cut.
-    """
-    ends = np.concatenate([[0], np.cumsum(np.minimum(np.array(sizes, np.int64), room))])
-    spans, first = [], 0
-    while first < len(sizes):
-        end = int(np.searchsorted(ends, ends[first] + room, "right")) - 1
-        spans.append((first, end))
-        if end == len(sizes):
-            break
-        first = min(end, max(first + 1, int(np.searchsorted(ends, ends[first] + room // 2))))
-    around = np.full((len(spans), len(sizes)), -1)
-    for place, (first, end) in enumerate(spans):
-        before, behind = ends[first:end] - ends[first], ends[end] - ends[first + 1 : end + 1]
-        # At the ends of the sentence there is nothing more to see.
-        before = before if first else before + room
-        behind = behind if end < len(sizes) else behind + room
-        around[place, first:end] = np.minimum(before, behind)
-    owner = around.argmax(0) if len(spans) else []
-    owned = [np.flatnonzero(owner == place) for place in range(len(spans))]
-    return [
-        Window(sentence, first, end, int(own[0]), int(own[-1]) + 1)
-        for (first, end), own in zip(spans, owned, strict=True)
-        if len(own)
-    ]

@@ -22,6 +22,7 @@ class SelfAttention(keras.layers.Layer):
         x: float [B, T, H].
         mask: int [B, T] (1 = attend to this token) or [B, T, T] (row: query, column: key).
         seed: int32 [3] or None, see `Dropout`.
+        first_only: the first token alone asks, and its result alone is computed, [B, 1, H].
 
     Returns: float [B, T, H]. Scores and softmax are float32 under every dtype policy.
     """
@@ -46,24 +47,31 @@ class SelfAttention(keras.layers.Layer):
         self.attention_dropout = Dropout(attention_dropout, name="attention_dropout", **policy)
         self.built = True
 
-    def call(self, x, mask, training=False, seed=None):
-        context = self.attend(self.qkv(x), mask, training=training, seed=seed)
-        y = self.output_dense(context)
+    def call(self, x, mask, training=False, seed=None, first_only=False):
+        q_BNTD, k_BNTD, v_BNTD = self.heads(self.qkv(x))
+        if first_only:
+            x, q_BNTD, mask = x[:, :1], q_BNTD[:, :, :1], mask if len(mask.shape) == 2 else mask[:, :1]
+        scores = ops.matmul(q_BNTD, ops.transpose(k_BNTD, (0, 1, 3, 2)))
+        probabilities = self.probabilities(scores, mask)
+        probabilities = self.attention_dropout(probabilities, training=training, seed=seed, site=0)
+        y = self.output_dense(self.joined(ops.matmul(probabilities, v_BNTD)))
         return self.norm(x + self.dropout(y, training=training, seed=seed, site=1))
 
-    def attend(self, qkv, mask, training=False, seed=None):
-        """From queries, keys and values [B, T, 3 H] to what each position reads [B, T, H]; it has no weights."""
+    def heads(self, qkv):
+        """Queries, keys and values of each head, [B, N, T, D] each, from [B, T, 3 H]."""
         batch, tokens = ops.shape(qkv)[0], ops.shape(qkv)[1]
-        size = self.hidden_size // self.num_heads
+        qkv = ops.reshape(qkv, (batch, tokens, 3, self.num_heads, self.hidden_size // self.num_heads))
+        return ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)
 
-        qkv = ops.reshape(qkv, (batch, tokens, 3, self.num_heads, size))
-        q_BNTD, k_BNTD, v_BNTD = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)
-        scores = ops.matmul(q_BNTD, ops.transpose(k_BNTD, (0, 1, 3, 2)))
-        scores = ops.cast(scores, "float32") * (1 / math.sqrt(size)) + _mask_bias(mask)
-        probabilities = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
-        probabilities = self.attention_dropout(probabilities, training=training, seed=seed, site=0)
-        context = ops.transpose(ops.matmul(probabilities, v_BNTD), (0, 2, 1, 3))
-        return ops.reshape(context, (batch, tokens, self.hidden_size))
+    def probabilities(self, scores, mask):
+        """How much each query reads of each key, from their products [B, N, T, T]."""
+        scores = ops.cast(scores, "float32") * (1 / math.sqrt(self.hidden_size // self.num_heads)) + _mask_bias(mask)
+        return ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
+
+    def joined(self, context):
+        """The heads' contexts [B, N, T, D] beside each other, [B, T, H]."""
+        context = ops.transpose(context, (0, 2, 1, 3))
+        return ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size))
 
     def get_config(self):
         config = {"hidden_size": self.hidden_size, "num_heads": self.num_heads}

@@ -52,10 +52,12 @@ class Dense(keras.layers.Layer):
 
     def call(self, x):
         shape = ops.shape(x)
-        y = ops.matmul(ops.reshape(x, (-1, self.inputs)), self.kernel) + self.bias
-        if self.activate:
-            y = self.activate(y)
+        y = self.finish(ops.matmul(ops.reshape(x, (-1, self.inputs)), self.kernel), self.bias)
         return ops.reshape(y, (*shape[:-1], self.units))
+
+    def finish(self, product, bias):
+        """`activation(product + bias)`."""
+        return self.activate(product + bias) if self.activate else product + bias
 
     def get_config(self):
         initializer = keras.initializers.serialize(self.initializer)
@@ -98,10 +100,14 @@ class LayerNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
+        return self.normalise(x, self.gamma, self.beta)
+
+    def normalise(self, x, gamma, beta):
+        """The same with weights that are given."""
         x = ops.cast(x, "float32")
         centred = x - ops.mean(x, axis=-1, keepdims=True)
         variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-        y = centred * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta
+        y = centred * ops.rsqrt(variance + self.epsilon) * gamma + beta
         return ops.cast(y, self.compute_dtype)
 
     def get_config(self):

@@ -4,6 +4,8 @@ A mask drawn this way is the same however a batch is spread over devices and mic
 graph and under XLA, and it needs no state. Without a seed the layer draws from a Keras `SeedGenerator`.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -35,23 +37,25 @@ def fold_in(seed, number: int):
 
 
 def random_bits(seed, site: int, rows, elements):
-    """Int32 random bits [rows, elements] for the batch rows `seed[2] + 0 .. rows - 1`.
+    """Int32 random bits [rows, *elements] for the batch rows `seed[2] + 0 .. rows - 1`.
 
     Args:
         seed: int32 [3]: two words, and the global index of this batch's first row.
         site: which dropout of the layer this is.
-        rows, elements: shape of the result.
+        rows, elements: shape of the result; an element is known by its place among those of its row, whatever axes
+            they have.
     """
     seed = fold_in(seed, site)
     row = ops.arange(rows, dtype="int32") + seed[2]
     key = _mix(_mix(row * _GOLDEN + seed[0]) + seed[1])
-    element = _mix(ops.arange(elements, dtype="int32") * _GOLDEN)
-    return _mix(ops.bitwise_xor(element[None, :], key[:, None]))
+    element = _mix(ops.arange(math.prod(elements), dtype="int32") * _GOLDEN)
+    return _mix(ops.bitwise_xor(ops.reshape(element, (1, *elements)), ops.reshape(key, (-1, *(1 for _ in elements)))))
 
 
 def drop(x, seed, site: int, rate: float):
-    """`x` [rows, elements] with a share `rate` of its entries set to zero, the others scaled by `1 / (1 - rate)`."""
-    keep = random_bits(seed, site, *ops.shape(x)) >= round((rate - 0.5) * 2**32)
+    """`x` [rows, ...] with a share `rate` of its entries set to zero, the others scaled by `1 / (1 - rate)`."""
+    rows, *elements = ops.shape(x)
+    keep = random_bits(seed, site, rows, elements) >= round((rate - 0.5) * 2**32)
     return ops.where(keep, x * (1 / (1 - rate)), ops.zeros((), x.dtype))
 
 
@@ -84,9 +88,11 @@ class Dropout(keras.layers.Layer):
             return x
         if seed is None:
             return keras.random.dropout(x, self.rate, seed=self.seed_generator)
+        if rows is None:
+            return self.drop(x, seed, site, self.rate)
+        # Its axes stay apart: XLA would otherwise divide for each entry to find its place.
         shape = ops.shape(x)
-        x = ops.reshape(x, (shape[0] if rows is None else rows, -1))
-        x = self.drop(x, seed, site, self.rate)
+        x = self.drop(ops.reshape(x, (rows, -1, *shape[1:])), seed, site, self.rate)
         return ops.reshape(x, shape)
 
     def get_config(self):

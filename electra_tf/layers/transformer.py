@@ -9,7 +9,9 @@ from electra_tf.layers.feed_forward import FeedForward
 
 @keras.saving.register_keras_serializable("electra_tf")
 class Block(keras.layers.Layer):
-    """Self-attention, then feed-forward. x float [B, T, H], mask int [B, T] or [B, T, T] -> float [B, T, H]."""
+    """Self-attention, then feed-forward. x float [B, T, H], mask int [B, T] or [B, T, T] -> float [B, T, H], or, with
+    `first_only`, that of the first token, [B, 1, H].
+    """
 
     def __init__(
         self,
@@ -31,8 +33,8 @@ class Block(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, x, mask, training=False, seed=None):
-        x = self.attention(x, mask, training=training, seed=seed)
+    def call(self, x, mask, training=False, seed=None, first_only=False):
+        x = self.attention(x, mask, training=training, seed=seed, first_only=first_only)
         return self.feed_forward(x, training=training, seed=seed)
 
     def get_config(self):
@@ -55,10 +57,11 @@ class Transformer(keras.layers.Layer):
         block: keyword arguments of every `Block`.
         blocks: those of another stack, to share its weights.
 
-    Call arguments: as `Block`; returns the last block's output [B, T, H].
+    Call arguments: as `Block`; returns the last block's output.
 
     Attributes:
-        call_block: how a block is run, `f(block, x, mask, training, seed)`; training puts a compiled one here.
+        call_block: how a block is run, `f(block, x, mask, training, seed, first_only)`; training puts a compiled one
+            here.
     """
 
     def __init__(
@@ -80,10 +83,12 @@ class Transformer(keras.layers.Layer):
         groups = [layer * self.num_groups // self.num_layers for layer in range(self.num_layers)]
         return [self.blocks[g * self.inner_groups + k] for g in groups for k in range(self.inner_groups)]
 
-    def call(self, x, mask, training=False, seed=None):
-        for depth, block in enumerate(self.depths()):
+    def call(self, x, mask, training=False, seed=None, first_only=False):
+        depths = self.depths()
+        for depth, block in enumerate(depths):
             block_seed = None if seed is None else fold_in(seed, depth)
-            x = self.call_block(block, x, mask, training=training, seed=block_seed)
+            first_now = first_only and depth == len(depths) - 1  # all tokens are keys of the last block
+            x = self.call_block(block, x, mask, training=training, seed=block_seed, first_only=first_now)
         return x
 
     def get_config(self):
@@ -92,5 +97,5 @@ class Transformer(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-def _call_block(block, x, mask, training, seed):
-    return block(x, mask, training=training, seed=seed)
+def _call_block(block, x, mask, training, seed, first_only):
+    return block(x, mask, training=training, seed=seed, first_only=first_only)

@@ -1,36 +1,36 @@
-"""Encoders, their configuration and the published family. Importing it registers everything with Keras."""
+"""Encoders, their configuration and the published family.
 
-from electra_tf.models.config import EncoderConfig
-from electra_tf.models.encoder import Encoder, named_variables
-from electra_tf.models.presets import preset
-from electra_tf.models.task_models import (
-    ConditionalQuestionAnswerer,
-    FirstTokenClassifier,
-    MaskedLanguageModel,
-    MultipleChoice,
-    PooledEncoder,
-    QuestionAnswerer,
-    ReplacedTokenDetector,
-    SentenceOrderModel,
-    SequenceClassifier,
-    SpanAnswerer,
-    TokenClassifier,
+Names are loaded when first used: configurations and presets need no Keras. `task_models` registers every class with it.
+"""
+
+from importlib import import_module
+
+_HOME = {"EncoderConfig": "config", "preset": "presets", "Encoder": "encoder", "named_variables": "encoder"}
+_HOME |= dict.fromkeys(
+    (
+        "ConditionalQuestionAnswerer",
+        "FirstTokenClassifier",
+        "MaskedLanguageModel",
+        "MultipleChoice",
+        "PooledEncoder",
+        "QuestionAnswerer",
+        "ReplacedTokenDetector",
+        "SentenceOrderModel",
+        "SequenceClassifier",
+        "SpanAnswerer",
+        "TokenClassifier",
+    ),
+    "task_models",
 )
 
-__all__ = [
-    "ConditionalQuestionAnswerer",
-    "Encoder",
-    "EncoderConfig",
-    "FirstTokenClassifier",
-    "MaskedLanguageModel",
-    "MultipleChoice",
-    "PooledEncoder",
-    "QuestionAnswerer",
-    "ReplacedTokenDetector",
-    "SentenceOrderModel",
-    "SequenceClassifier",
-    "SpanAnswerer",
-    "TokenClassifier",
-    "named_variables",
-    "preset",
-]
+__all__ = [*_HOME]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(f"electra_tf.models.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'electra_tf.models' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

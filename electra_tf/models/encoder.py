@@ -27,8 +27,11 @@ class Encoder(keras.Model):
         attention_mask: int [B, T] (1 = real token), or [B, T, T] for packed rows; default all ones.
         token_type_ids, position_ids: int [B, T]; default 0, and 0 .. T - 1.
         seed: int32 [3] that all dropout derives from (see `layers.dropout`), or None for Keras' own.
+        first_only: only the first token's output is asked for, as most classifiers do, and only that of the last block
+            is computed.
 
-    The first argument may also be a dictionary of these tensors. Returns the sequence output, float [B, T, H].
+    The first argument may also be a dictionary of these tensors. Returns the sequence output, float [B, T, H], or its
+    first token, [B, 1, H].
     """
 
     def __init__(
@@ -78,16 +81,17 @@ class Encoder(keras.Model):
         position_ids=None,
         training=False,
         seed=None,
+        first_only=False,
     ):
         if isinstance(input_ids, dict):
-            return self.call(**input_ids, training=training, seed=seed)
+            return self.call(**input_ids, training=training, seed=seed, first_only=first_only)
         if attention_mask is None:
             attention_mask = ops.ones_like(input_ids)
         embeddings_seed = None if seed is None else fold_in(seed, len(self.transformer.depths()))
         x = self.embeddings(input_ids, token_type_ids, position_ids, training=training, seed=embeddings_seed)
         if self.projection is not None:
             x = self.projection(x)
-        return self.transformer(x, attention_mask, training=training, seed=seed)
+        return self.transformer(x, attention_mask, training=training, seed=seed, first_only=first_only)
 
     def get_config(self):
         return {"config": self.config.to_dict(), "name": self.name, "dtype": self.dtype_policy.name}

@@ -3,12 +3,13 @@
 from electra_tf.models.config import EncoderConfig
 
 
-def encoder_flops(config: EncoderConfig, length: int) -> float:
-    """Multiply-adds times two of the encoder's matrix products, forward, a token."""
+def encoder_flops(config: EncoderConfig, length: int, first_only: bool = False) -> float:
+    """Multiply-adds times two of the encoder's matrix products, forward, a token; `first_only` as in `Encoder`."""
     hidden, inner = config.hidden_size, config.intermediate_size
-    block = 2 * (4 * hidden * hidden + 2 * hidden * inner) + 4 * length * hidden
+    blocks = config.num_hidden_layers * config.inner_group_num
+    keys, rest = 6 * hidden * hidden, 2 * hidden * hidden + 4 * hidden * inner + 4 * length * hidden
     project = 2 * config.embedding_size * hidden if config.embedding_size != hidden else 0
-    return config.num_hidden_layers * config.inner_group_num * block + project
+    return blocks * (keys + rest) - first_only * rest * (1 - 1 / length) + project
 
 
 def masked_lm_head_flops(config: EncoderConfig, predicted: float) -> float:

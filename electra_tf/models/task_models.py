@@ -72,7 +72,12 @@ class _TaskModel(keras.Model):
         num_labels: N, where the task has labels.
         encoder: an `Encoder` to build on, or None.
         head_dropout: the head's rate of dropout; None: the configuration's.
+
+    Attributes:
+        first_only: the heads read nothing but the encoder's first token.
     """
+
+    first_only = False
 
     def __init__(
         self, config, num_labels: int = 2, encoder: Encoder | None = None, head_dropout: float | None = None, **kwargs
@@ -91,7 +96,7 @@ class _TaskModel(keras.Model):
         raise NotImplementedError
 
     def score(self, hidden, training, seed=None, **more):
-        """Logits from the encoder's output [B, T, H]."""
+        """Logits from the encoder's output [B, T, H], or its first token's [B, 1, H] where that is enough."""
         raise NotImplementedError
 
     def call(
@@ -107,7 +112,15 @@ class _TaskModel(keras.Model):
         """`seed`: int32 [3] that all dropout derives from (see `layers.dropout`), or None for Keras' own. `more`: what
         the head asks for.
         """
-        hidden = self.encoder(input_ids, attention_mask, token_type_ids, position_ids, training=training, seed=seed)
+        hidden = self.encoder(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            training=training,
+            seed=seed,
+            first_only=self.first_only,
+        )
         return self.score(hidden, training, self.head_seed(seed), **more)
 
     def head_seed(self, seed):
@@ -142,6 +155,8 @@ class PooledEncoder(_TaskModel):
 class SequenceClassifier(_TaskModel):
     """Logits [B, N] of a text or a pair: N classes, or one number."""
 
+    first_only = True
+
     def make_heads(self):
         c = self.config
         if self.is_albert:
@@ -161,6 +176,8 @@ class SequenceClassifier(_TaskModel):
 @keras.saving.register_keras_serializable("electra_tf")
 class FirstTokenClassifier(_TaskModel):
     """Google's ELECTRA: logits [B, N] of a text or a pair, by one layer on its first token."""
+
+    first_only = True
 
     def make_heads(self):
         self.classifier = Dense(self.config.hidden_size, self.num_labels, name="classifier", dtype=self.dtype_policy)
@@ -337,6 +354,8 @@ class _Parts(keras.layers.Layer):
 @keras.saving.register_keras_serializable("electra_tf")
 class MultipleChoice(_TaskModel):
     """Logits [B, C] of C choices; inputs are [B, C, T]."""
+
+    first_only = True
 
     def make_heads(self):
         if self.is_albert:

@@ -1,12 +1,12 @@
 """AdamW as pure functions: Loshchilov & Hutter (2019), and Google's variant without bias correction."""
 
 import math
-import re
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from electra_tf.errors import ConfigError
+from electra_tf.optimizers.groups import NORMS_AND_BIASES, decay_of
 from electra_tf.settings import check_numbers
 
 
@@ -30,7 +30,7 @@ class AdamW:
     epsilon: float = 1e-6
     weight_decay: float = 0.01
     bias_correction: bool = False
-    no_decay: tuple[str, ...] = (r"norm/", r"bias")
+    no_decay: tuple[str, ...] = NORMS_AND_BIASES
     clip_norm: float | None = 1.0
     clip_apart: bool = False
 
@@ -53,7 +53,7 @@ class AdamW:
 
     def decay_of(self, name: str) -> float:
         """The weight decay of the weight called `name`."""
-        return 0.0 if any(re.search(pattern, name) for pattern in self.no_decay) else self.weight_decay
+        return decay_of(name, self.weight_decay, self.no_decay)
 
     def parts(self, name: str) -> int:
         """How many parts of the weight called `name` are each scaled by their norms; 0: it moves element by element."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from electra_tf.errors import ConfigError
 from electra_tf.optimizers.adamw import AdamW
+from electra_tf.optimizers.groups import NORMS_AND_BIASES, is_among
 
 # Query, key and value are one weight here, and three in the originals, each with a ratio of its own.
 _SIDE_BY_SIDE = re.compile(r"attention/qkv/")
@@ -23,7 +24,7 @@ class Lamb(AdamW):
         largest_norm: weights count as no longer than this; None: as long as they are. (10 in the PyTorch package.)
     """
 
-    no_adaptation: tuple[str, ...] = (r"norm/", r"bias")
+    no_adaptation: tuple[str, ...] = NORMS_AND_BIASES
     largest_norm: float | None = None
 
     def __post_init__(self):
@@ -34,7 +35,7 @@ class Lamb(AdamW):
             )
 
     def parts(self, name: str) -> int:
-        if any(re.search(pattern, name) for pattern in self.no_adaptation):
+        if is_among(name, self.no_adaptation):
             return 0
         return 3 if _SIDE_BY_SIDE.search(name) else 1
 

@@ -18,9 +18,9 @@ from electra_tf.models.flops import encoder_flops, masked_lm_head_flops
 from electra_tf.models.task_models import replaced_token_head
 from electra_tf.optimizers.groups import Group
 from electra_tf.pretraining.generators import MaskedGenerator, Proposal, Sampling, TwoTowers, Uniform
+from electra_tf.pretraining.joint_model import Parts
 from electra_tf.pretraining.masking import Masked, Masking, mask, scatter
 from electra_tf.pretraining.metrics import binned, detection_readings, hits
-from electra_tf.pretraining.parts import Parts
 from electra_tf.pretraining.settings import Electra
 from electra_tf.pretraining.sharing import build_towers
 from electra_tf.pretraining.tokens import Tokens
@@ -191,8 +191,8 @@ class ReplacedTokenDetection:
             return Group("generator", rate=0.0 if self.settings.freeze_generator else 1.0)
         return Group("discriminator", begins=self.settings.generator_steps)
 
-    def compile(self, island) -> None:
-        self.generator.compile(island)
+    def compile(self, program) -> None:
+        self.generator.compile(program)
 
     def flops(self, rows: int, length: int) -> float:
         """Forward and backward, three times forward; a frozen generator's forward alone."""

@@ -60,7 +60,7 @@ class MaskedGenerator:
         self.encoder, self.sampling = encoder, sampling
         self.head = masked_lm_head(encoder)
         self.towers, self.heads = {encoder.name: encoder} if own else {}, {"masked_lm": self.head}
-        self.predict = self._predict  # training puts a compiled one here
+        self.judge = self._judge  # training puts a compiled one here
 
     def total(self, batch, masked: Masked):
         """What its loss is divided by: the number of masked positions."""
@@ -70,19 +70,18 @@ class MaskedGenerator:
         real, segments = batch["input_mask"], batch["segment_ids"]
         hidden = self.encoder(masked.input_ids, real, segments, training=training, seed=seed)
         hidden = tf.gather(hidden, masked.positions, batch_dims=1)
-        logits, position_loss, sampled = self.predict(self.head, hidden, masked.ids, numbers, temperature)
+        logits = self.head(hidden)
+        given = () if temperature is None else (temperature,)
+        position_loss, sampled = self.judge(logits, masked.ids, numbers, *given)
         return Proposal(sampled, tf.reduce_sum(position_loss * masked.weights), logits, position_loss)
 
-    def compile(self, island):
-        program = island(self._predict, self.head)
-        self.predict = lambda head, *tensors: program(*tensors)
+    def compile(self, program):
+        self.judge = program(self._judge)
 
-    def _predict(self, head, hidden, ids, numbers, temperature):
-        """Logits [B, P, V], loss [B, P] at `ids`, and samples [B, P] of the head, all float32 but the ids."""
-        logits = head(hidden)
-        likelihood = tf.gather(logits, ids, batch_dims=2)
-        loss = tf.reduce_logsumexp(logits, -1) - likelihood
-        return logits, loss, self.sampling(logits, ids, numbers, temperature)
+    def _judge(self, logits, ids, numbers, temperature=None):
+        """The loss float32 [B, P] at `ids`, and samples int32 [B, P], of logits [B, P, V]."""
+        loss = tf.reduce_logsumexp(logits, -1) - tf.gather(logits, ids, batch_dims=2)
+        return loss, self.sampling(logits, ids, numbers, temperature)
 
 
 class TwoTowers:
@@ -115,7 +114,7 @@ class TwoTowers:
         )
         self.towers = {encoder.name: encoder for encoder in (from_left, from_right)}
         self.heads = {"cloze": self.head}
-        self.predict = self._predict  # training puts a compiled one here
+        self.judge = self._judge  # training puts a compiled one here
 
     def total(self, batch, masked: Masked):
         """What its loss is divided by: the number of tokens that could be masked."""
@@ -131,8 +130,10 @@ class TwoTowers:
             ids, real[:, None, :] * tf.transpose(before), segments, training=training, seed=seeds[1]
         )
         hidden = tf.concat([self._from(left, 1), self._from(right, -1)], -1)
-        logits, sums, token_loss, masked_logits, sampled = self.predict(
-            self.head, hidden, ids, masked.positions, masked.ids, numbers, temperature
+        logits = self.head(hidden)
+        given = () if temperature is None else (temperature,)
+        sums, token_loss, masked_logits, sampled = self.judge(
+            logits, ids, masked.positions, masked.ids, numbers, *given
         )
         weights = tf.cast(maskable(batch, self.tokens), tf.float32)
         position_loss = tf.gather(token_loss, masked.positions, batch_dims=1)
@@ -142,9 +143,8 @@ class TwoTowers:
 
         return Proposal(sampled, tf.reduce_sum(token_loss * weights), masked_logits, position_loss, log_q)
 
-    def compile(self, island):
-        program = island(self._predict, self.head)
-        self.predict = lambda head, *tensors: program(*tensors)
+    def compile(self, program):
+        self.judge = program(self._judge)
 
     def _from(self, hidden, by):
         """Each position's neighbour, `by` places before it."""
@@ -155,12 +155,11 @@ class TwoTowers:
         inside = tf.cast(tf.range(hidden.shape[1]) != edge, hidden.dtype)
         return rolled * inside[None, :, None]
 
-    def _predict(self, head, hidden, ids, positions, masked_ids, numbers, temperature):
-        logits = head(hidden)
+    def _judge(self, logits, ids, positions, masked_ids, numbers, temperature=None):
         sums = tf.reduce_logsumexp(logits, -1)
         token_loss = sums - tf.gather(logits, ids, batch_dims=2)
         masked_logits = tf.gather(logits, positions, batch_dims=1)
-        return logits, sums, token_loss, masked_logits, self.sampling(masked_logits, masked_ids, numbers, temperature)
+        return sums, token_loss, masked_logits, self.sampling(masked_logits, masked_ids, numbers, temperature)
 
 
 class Uniform:
@@ -183,5 +182,5 @@ class Uniform:
         loss = tf.reduce_sum(position_loss * masked.weights)
         return Proposal(sampled, loss, tf.zeros_like(position_loss)[..., None], position_loss)
 
-    def compile(self, island):
+    def compile(self, program):
         """There is nothing to compile."""

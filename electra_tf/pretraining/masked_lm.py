@@ -14,10 +14,10 @@ from electra_tf.models.encoder import Encoder, count_parameters, named_variables
 from electra_tf.models.flops import encoder_flops, masked_lm_head_flops
 from electra_tf.models.task_models import masked_lm_head
 from electra_tf.optimizers.groups import Group
+from electra_tf.pretraining.joint_model import Parts
 from electra_tf.pretraining.masking import Masked, Masking, StoredMasks, mask
 from electra_tf.pretraining.metrics import hits, masked_lm_readings
-from electra_tf.pretraining.parts import Parts
-from electra_tf.pretraining.sentence_order import has_pair, in_any_order
+from electra_tf.pretraining.segment_swapping import has_pair, in_any_order
 from electra_tf.pretraining.settings import MaskedLM
 from electra_tf.pretraining.tokens import Tokens
 
@@ -83,7 +83,7 @@ class MaskedLanguageModelling:
         self.weights = {name: variable.value for name, variable in named_variables(self.model).items()}
         self.heads, self.shared, self.answers = {"generator": tuple(heads)}, {}, {}
         self.readings = masked_lm_readings(settings.order_weight, tokens.size)
-        self.predict = _predict  # training puts a compiled one here
+        self.nats = nats  # training puts a compiled one here
 
     def draw(self, batch, seed: int, step, masking: Masking | None = None) -> Draw:
         """Swaps and masks of the global batch: a function of (seed, step) alone, or what its records hold.
@@ -113,7 +113,8 @@ class MaskedLanguageModelling:
 
         # Which tokens were there?
         at_masks = tf.gather(hidden, masked.positions, batch_dims=1)
-        logits, position_loss = self.predict(self.head, at_masks, masked.ids)
+        logits = self.head(at_masks)
+        position_loss = self.nats(logits, masked.ids)
         loss = mlm_loss = tf.reduce_sum(position_loss * masked.weights) / totals.masked
         if not self.learns_order:
             return loss, Outputs(mlm_loss, tf.zeros([]), logits, tf.zeros([hidden.shape[0], 2]), position_loss)
@@ -144,9 +145,8 @@ class MaskedLanguageModelling:
     def group(self, name: str) -> Group:
         return Group("encoder")
 
-    def compile(self, island) -> None:
-        program = island(_predict, self.head)
-        self.predict = lambda head, *tensors: program(*tensors)
+    def compile(self, program) -> None:
+        self.nats = program(nats)
 
     def flops(self, rows: int, length: int) -> float:
         """Forward and backward, three times forward."""
@@ -166,7 +166,6 @@ class MaskedLanguageModelling:
         """Any encoder will do."""
 
 
-def _predict(head, hidden, ids):
-    """Logits [B, P, V] and loss [B, P] at `ids` of the masked-LM head, float32."""
-    logits = head(hidden)
-    return logits, tf.reduce_logsumexp(logits, -1) - tf.gather(logits, ids, batch_dims=2)
+def nats(logits, ids):
+    """How unlikely logits [B, P, V] make the tokens `ids` [B, P]: float32 [B, P]."""
+    return tf.reduce_logsumexp(logits, -1) - tf.gather(logits, ids, batch_dims=2)

@@ -77,7 +77,8 @@ class Masking:
                 )
         if self.mask_token_prob < 0 or self.random_token_prob < 0 or self.mask_token_prob + self.random_token_prob > 1:
             raise ConfigError(
-                f"mask_token_prob {self.mask_token_prob} and random_token_prob {self.random_token_prob} exceed 1",
+                f"mask_token_prob {self.mask_token_prob} and random_token_prob {self.random_token_prob} are "
+                "negative, or more than 1 together",
                 where="Masking",
                 expected="two shares of the masked positions",
             )

@@ -3,24 +3,25 @@
 import dataclasses
 from pathlib import Path
 
-from electra_tf.checkpoints.run_directory import RUN
+from electra_tf.checkpoints.run_json import RUN
 from electra_tf.data.examples import STATIC_MASKS
 from electra_tf.data.manifest import check_vocabulary
 from electra_tf.data.reader import DataSet
+from electra_tf.data.unknown_text import MUCH
 from electra_tf.errors import ConfigError, DataError
 from electra_tf.optimizers import OPTIMIZERS, AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.pretraining.electra import ReplacedTokenDetection
 from electra_tf.pretraining.evaluation import DetectionEvaluation, MaskedLMEvaluation
-from electra_tf.pretraining.informed_start import start_informed
+from electra_tf.pretraining.informed_initialization import start_informed
 from electra_tf.pretraining.masked_lm import MaskedLanguageModelling
 from electra_tf.pretraining.masking import Masking, StoredMasks
 from electra_tf.pretraining.settings import Electra, MaskedLM
 from electra_tf.pretraining.tokens import Tokens
 from electra_tf.training.devices import Devices
+from electra_tf.training.initial_weights import Start
 from electra_tf.training.recipe import Recipe
 from electra_tf.training.run import Plan, train
-from electra_tf.training.start import Start
 
 # By the name of an objective in `Recipe`: its settings, what it trains, how it is evaluated.
 OBJECTIVES = {
@@ -90,6 +91,7 @@ def pretrain(
     if start is None and not (Path(model_dir) / RUN).exists():
         dataset.tokenizer.check_distinct()  # a model that has learned with such a vocabulary goes on with it
     _check_settings(settings, masking, tokens, recipe, start)
+    masking.predictions(dataset.manifest.length)  # refuses what no row of this length can have
     if optimizer.beta_2 == "auto":
         memory = 0.5 ** (recipe.batch_size * dataset.manifest.length / _HALF_LIFE)
         optimizer = dataclasses.replace(optimizer, beta_2=memory)
@@ -110,7 +112,7 @@ def pretrain(
         return judged(objective, dataset, recipe.eval_examples, rows, recipe.eval_seed, eager)
 
     length, holds_out = dataset.manifest.length, dataset.manifest.splits["held_out"].examples > 0
-    advice = [settings.advice(tokens.size), masking.advice(length)]
+    advice = [_unknown(dataset), settings.advice(tokens.size), masking.advice(length)]
     if recipe.eval_examples and not holds_out:
         advice.append("nothing is evaluated: the data hold nothing out; `electra-tf data` does with --held_out 0.01")
     plan = Plan(
@@ -132,6 +134,18 @@ def pretrain(
         operative_config=operative_config,
         profile=profile,
         stream=stream,
+    )
+
+
+def _unknown(dataset):
+    """What is to be known before all signs of trouble in training, which have other causes too."""
+    rate = dataset.manifest.splits["train"].unknown_rate
+    if rate is None or rate <= MUCH:
+        return None
+    unknown = dataset.tokenizer.vocabulary[dataset.tokenizer.unk_id]
+    return (
+        f"{rate:.1%} of the tokens to learn from are {unknown}, since the vocabulary does not know them: build the "
+        "data with one of this text, as `electra-tf vocab` makes it"
     )
 
 

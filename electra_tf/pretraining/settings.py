@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from electra_tf.errors import ConfigError
 from electra_tf.models.config import EncoderConfig
-from electra_tf.models.presets import generator_config, preset
+from electra_tf.models.generator_size import generator_config
+from electra_tf.models.presets import preset
 from electra_tf.pretraining.sharing import EMBEDDINGS, Sharing
 from electra_tf.settings import check_numbers
 

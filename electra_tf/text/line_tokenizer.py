@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from electra_tf.errors import ConfigError
-from electra_tf.text.engines import FastEngine
+from electra_tf.text.fast_wordpiece import FastEngine
 from electra_tf.text.rows import flatten, replace_rows
 from electra_tf.text.safe_characters import safe_characters
 

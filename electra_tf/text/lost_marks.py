@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 
 from electra_tf.errors import ConfigError
-from electra_tf.text.engines import holds_hangul
+from electra_tf.text.wordpiece_normalization import holds_hangul
 
 ACCENTED_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC")
 VIETNAMESE = set("\u0309\u031b\u0323")  # hook, horn and dot below: with them go the tones that tell words apart

@@ -13,7 +13,9 @@ import unicodedata
 from importlib.metadata import version
 from pathlib import Path
 
-from electra_tf.text.engines import PREFIX, FastEngine, normalizer, reference_tokenizer
+from electra_tf.text.fast_wordpiece import FastEngine
+from electra_tf.text.wordpiece import PREFIX, reference_tokenizer
+from electra_tf.text.wordpiece_normalization import normalizer
 
 FILE_NAME = "safe_characters.json"
 _AT_ONCE = 20_000  # characters; all at once would take 1.1 GB

@@ -61,7 +61,7 @@ class Tokenizer(ABC):
     @staticmethod
     def from_pretrained(path: str | Path, **settings) -> "Tokenizer":
         """Opens a tokenizer's folder or file; see `load.open_tokenizer`, of which this is another name."""
-        from electra_tf.text.load import open_tokenizer
+        from electra_tf.text.load_tokenizer import open_tokenizer
 
         return open_tokenizer(path, **settings)
 

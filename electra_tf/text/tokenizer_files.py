@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from electra_tf.errors import InputError
-from electra_tf.files import is_lfs_pointer, write_whole
+from electra_tf.files import check_no_pointer, snapshots_of, write_whole
 from electra_tf.text.added_tokens import ADDED, AddedToken, added_tokens
 from electra_tf.text.casing import settings_of_tokens
-from electra_tf.text.engines import SPECIAL_TOKENS
+from electra_tf.text.wordpiece import SPECIAL_TOKENS
 
 CONFIG, SPECIAL, FAST = "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"
 _NAMES = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL_TOKENS, strict=True))
@@ -62,6 +62,13 @@ def read_tokenizer(path: Path, said: Mapping) -> tuple[list[str], dict, tuple[Ad
     if (path / "vocab.txt").is_file():
         lines = read_vocabulary(path / "vocab.txt")
         vocabulary = lines if vocabulary is None else _agreed(lines, vocabulary, path)
+    if vocabulary is None and (snapshots := snapshots_of(path)):
+        raise InputError(
+            "this is a folder of the hub's cache, which holds a model's revisions",
+            where=path,
+            expected="one of them",
+            remedy=f"name the newest: {snapshots[-1]}",
+        )
     if vocabulary is None:
         raise InputError(
             "the folder holds no tokenizer",
@@ -293,13 +300,7 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(
             f"cannot read the file: {error.strerror}", where=path, remedy="check that you may read it, and the disk"
         ) from error
-    if is_lfs_pointer(content):
-        raise InputError(
-            "the file is a pointer of Git LFS, not what it points to",
-            where=path,
-            expected="the file itself",
-            remedy="run `git lfs pull` in the repository that it is in, or download the file",
-        )
+    check_no_pointer(content, path, InputError)
     return content
 
 

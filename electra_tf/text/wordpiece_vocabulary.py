@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from tokenizers import models, pre_tokenizers
 
 from electra_tf.errors import ConfigError, InputError
-from electra_tf.text.engines import MAX_WORD_LENGTH, PREFIX, SPECIAL_TOKENS, WordPieceSettings, normalizer
 from electra_tf.text.lost_marks import share_joined, share_stripped
 from electra_tf.text.vocabulary_report import Fit, VocabularyReport, count_characters, fit, report
+from electra_tf.text.wordpiece import MAX_WORD_LENGTH, PREFIX, SPECIAL_TOKENS
+from electra_tf.text.wordpiece_normalization import WordPieceSettings, normalizer
 
 # The alphabet has so many characters, or more where these are not so much of the text.
 ALPHABET_SIZE, ALPHABET_COVERAGE = 1000, 0.99999

@@ -3,12 +3,12 @@
 `eager`    nothing is compiled (tests, debugging).
 `graph`    TensorFlow graphs; all blocks of an encoder are calls of one graph, since weights are arguments, so that it
            is traced once and not per layer.
-`islands`  the same, but what lies between the dense products is XLA programs: a block's attention, activation and
-           dropout (which hashes in a dozen operations), an objective's costly parts, the optimizer's formula.
+`islands`  the same, but what lies between the products is XLA programs: within a block (`fast_block`), every dropout
+           (which hashes in a dozen operations), an objective's costly parts, the optimizer's formula.
 `xla`      loss and gradients are one XLA program; starts slowest.
 """
 
-import os
+import itertools
 
 import keras
 import tensorflow as tf
@@ -16,8 +16,11 @@ import tensorflow as tf
 from electra_tf.errors import ConfigError
 from electra_tf.layers.dropout import Dropout, drop
 from electra_tf.layers.transformer import Transformer
+from electra_tf.training.fast_block import can_run, fast_block, is_ours
+from electra_tf.training.programs import lean_program, program
 
 COMPILERS = ("eager", "graph", "islands", "xla")
+_STEPS_WORTH_COMPILING = 1000
 
 
 def check_compiler(name: str) -> str:
@@ -31,63 +34,43 @@ def check_compiler(name: str) -> str:
     return name
 
 
+def choose_compiler(steps) -> str:
+    """A CPU gets islands, which start soonest; a GPU one program, in a long run; a TPU compiles the step by itself."""
+    if tf.config.list_logical_devices("TPU"):
+        return "graph"
+    if tf.config.list_physical_devices("GPU") and steps >= _STEPS_WORTH_COMPILING:
+        return "xla"
+    return "islands"
+
+
 def settle_graphs(name: str) -> None:
     """Leaves out TensorFlow's rewriting of graphs: one then computes what is computed eagerly, and starts sooner."""
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": name in ("graph", "islands")})
 
 
-def program(function):
-    """`function` as an XLA program of its own; its arguments and results are tensors."""
-    return tf.function(function, jit_compile=True, autograph=False)
+def compile_blocks(transformer, name: str) -> None:
+    """Runs every block of `transformer` through one graph, which stays a call where it is used; lengths may vary.
 
-
-def hush_xla() -> None:
-    """Compiles a trivial program while standard error leads to nowhere: the first one of a process says that it was
-    compiled, among what a run says, and no setting of TensorFlow keeps it from that.
+    Where one is a user's own, all run as they are: a graph of the first would not be theirs.
     """
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no standard error
+    if not all(map(is_ours, transformer.blocks)):
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        program(lambda: tf.zeros([]))()
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def island(function, layer):
-    """`function(layer, *tensors)` as an XLA program that takes the tensors; the layer's weights are arguments too."""
-    compiled = program(lambda values, *tensors: function(_with_weights(layer, values), *tensors))
-    return lambda *tensors: compiled(_values(layer), *tensors)
-
-
-def compile_blocks(transformer) -> None:
-    """Runs every block of `transformer` through one graph, which stays a call where it is used; lengths may vary."""
     first, apart = transformer.blocks[0], {"_noinline": True}
+    fast = name == "islands" and can_run(first)
 
-    def graph(training):
-        def of_weights(values, x, mask, seed):
-            return _with_weights(first, values)(x, mask, training=training, seed=seed)
+    def graph(training, first_only):
+        def plain(values, x, mask, seed):
+            return _with_weights(first, values)(x, mask, training=training, seed=seed, first_only=first_only)
 
+        of_weights = fast_block(first, training) if fast and not first_only else plain
         return tf.function(of_weights, autograph=False, reduce_retracing=True, experimental_attributes=apart)
 
-    graphs = {training: graph(training) for training in (False, True)}
+    graphs = {key: graph(*key) for key in itertools.product((False, True), repeat=2)}
 
-    def call_block(block, x, mask, training, seed):
-        return graphs[bool(training)](_values(block), x, mask, seed)
+    def call_block(block, x, mask, training, seed, first_only):
+        return graphs[bool(training), first_only](_values(block), x, mask, seed)
 
     transformer.call_block = call_block
-
-
-def compile_between_products(block) -> None:
-    """Makes programs of what `block` computes between its dense products, where it has no weights."""
-    attention, intermediate = block.attention, block.feed_forward.intermediate
-    attention.attend = program(attention.attend)
-    intermediate.activate = program(intermediate.activate)
 
 
 def compile_objective(objective, name: str) -> None:
@@ -95,16 +78,13 @@ def compile_objective(objective, name: str) -> None:
     if name not in ("graph", "islands"):
         return
     layers = list(objective.model._flatten_layers())
-    transformers = [layer for layer in layers if isinstance(layer, Transformer)]
-    for transformer in transformers:
-        compile_blocks(transformer)
+    for transformer in (layer for layer in layers if isinstance(layer, Transformer)):
+        compile_blocks(transformer, name)
     if name == "islands":
         compiled_drop = program(drop)
-        for transformer in transformers:
-            compile_between_products(transformer.blocks[0])
         for dropout in (layer for layer in layers if isinstance(layer, Dropout)):
             dropout.drop = compiled_drop
-        objective.compile(island)
+        objective.compile(lean_program)
 
 
 def _with_weights(layer, values):

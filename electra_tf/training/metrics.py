@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from electra_tf.checkpoints.run_directory import METRICS, metric_lines, said_of_lost
+from electra_tf.checkpoints.metrics_jsonl import METRICS, metric_lines, said_of_lost
 from electra_tf.errors import OutputError
 from electra_tf.files import replaced
 
@@ -149,7 +149,8 @@ class MetricsLog:
             raise OutputError(
                 f"the metrics cannot be written: {error.strerror}",
                 where=self.path,
-                remedy="free some space and start the same command again: it goes on from the last checkpoint",
+                remedy="free some space, or see that a file can be written there, and start the same command again: it "
+                "goes on from the last checkpoint",
             ) from error
         if self._has_events:
             self._write_events(step, {f"{kind}/{name}": value for name, value in {**metrics, **wall}.items()})

@@ -60,11 +60,8 @@ class Objective(Protocol):
     def group(self, name: str) -> Group:
         """How the weight of this name is updated, and under which name its gradient's norm is reported."""
 
-    def compile(self, island: Callable) -> None:
-        """Puts XLA programs in the place of costly parts of its own; encoders are done already.
-
-        `island(function, layer)` is `function(layer, *tensors)` as a program that takes the tensors.
-        """
+    def compile(self, program: Callable) -> None:
+        """Puts `program(function)` in the place of costly functions of tensors; encoders are done already."""
 
     def flops(self, rows: int, length: int) -> float:
         """Of the matrix products of one step."""

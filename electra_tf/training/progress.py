@@ -4,6 +4,8 @@ import os
 import sys
 from contextlib import contextmanager
 
+from electra_tf.errors import shown
+
 
 class Display:
     """A bar on a terminal, plain lines elsewhere, both on standard error. A stream that takes no more is given up, for
@@ -52,7 +54,7 @@ class Display:
 def say_on(stream, text: str) -> None:
     """A line on a stream, which is given up as a `Display` does."""
     with _given_up(stream):
-        print(text, file=stream, flush=True)
+        print(shown(text), file=stream, flush=True)
 
 
 @contextmanager

@@ -12,18 +12,21 @@ import keras
 import orbit
 import tensorflow as tf
 
-from electra_tf.checkpoints.run_directory import METRICS
+from electra_tf.checkpoints.metrics_jsonl import METRICS
 from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.startup import TUNABLES, is_settled
 from electra_tf.training.actions import Evaluate, Foretell, Log, Profile, Save, Stop, Stopped
-from electra_tf.training.compilation import hush_xla
+from electra_tf.training.compilation import choose_compiler
 from electra_tf.training.cost import Cost
 from electra_tf.training.devices import Devices, check_backend, describe_devices, is_chief, make_strategy, use_threads
 from electra_tf.training.health import Health
+from electra_tf.training.initial_weights import Start, initial_weights, summary
+from electra_tf.training.kept_checkpoints import Kept
 from electra_tf.training.loop import Trainer
 from electra_tf.training.metrics import MetricsLog, cut_back
 from electra_tf.training.objective import Objective, Source
+from electra_tf.training.programs import hush_xla
 from electra_tf.training.progress import Display
 from electra_tf.training.recipe import Recipe
 from electra_tf.training.run_description import (
@@ -36,12 +39,10 @@ from electra_tf.training.run_description import (
     writing,
 )
 from electra_tf.training.signals import Signals
-from electra_tf.training.start import Start, initial_weights, summary
 from electra_tf.training.state import State
 from electra_tf.training.step import Step
 
 _LOOP_SECONDS = 10.0
-_STEPS_WORTH_COMPILING = 1000
 
 
 class Evaluation(Protocol):
@@ -132,9 +133,9 @@ def train(
         environment = {"devices": describe_devices(strategy), "threads": threads, "compiler": recipe.compiler}
         environment |= {"tensorflow": tf.__version__, "keras": keras.__version__}
         facts = {"seed": recipe.seed, "environment": environment}
-        kept = {"keep": recipe.keep, "milestone_every": recipe.milestone_every, "keep_best": plan.keep_best}
         due = {"every": recipe.checkpoint_every, "last": recipe.steps}
-        state = State(model_dir, trainer, facts, writes=chief, select=plan.select, **kept, **due)
+        kept = Kept(recipe.keep, recipe.milestone_every, plan.keep_best, plan.select, **due)
+        state = State(model_dir, trainer, facts, kept, writes=chief)
         state.check_space()
         index = state.restore(display.say)
         step = index["step"] if index else 0
@@ -166,17 +167,8 @@ def _settled(recipe, begun) -> Recipe:
     """The recipe with `auto` resolved: as the run in its directory has it, or by the devices."""
     if recipe.compiler != "auto":
         return recipe
-    compiler = begun["settings"]["Recipe"]["compiler"] if begun else _choose_compiler(recipe.steps)
+    compiler = begun["settings"]["Recipe"]["compiler"] if begun else choose_compiler(recipe.steps)
     return dataclasses.replace(recipe, compiler=compiler)
-
-
-def _choose_compiler(steps) -> str:
-    """A CPU gets islands, which start soonest; a GPU one program, in a long run; a TPU compiles the step by itself."""
-    if tf.config.list_logical_devices("TPU"):
-        return "graph"
-    if tf.config.list_physical_devices("GPU") and steps >= _STEPS_WORTH_COMPILING:
-        return "xla"
-    return "islands"
 
 
 def _build(plan, strategy):

@@ -6,16 +6,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from electra_tf.checkpoints.run_directory import (
+from electra_tf.checkpoints.run_checkpoints import list_checkpoints
+from electra_tf.checkpoints.run_directory import files_of_answers
+from electra_tf.checkpoints.run_json import (
     FORMAT_VERSION,
+    OUTCOME,
     RUN,
     TOKENIZER,
-    list_checkpoints,
     read_description,
     tokenizer_checksums,
 )
 from electra_tf.errors import OutputError, TrainingError
-from electra_tf.files import replaced, tidy
+from electra_tf.files import replaced, tidy, told
 from electra_tf.locks import locked_folder
 from electra_tf.seals import sealed
 from electra_tf.training.recipe import FREE
@@ -149,12 +151,23 @@ def write_description(model_dir: Path, description: dict, tokenizer, operative_c
         folder = model_dir / TOKENIZER
         if not folder.exists() or not list_checkpoints(model_dir):
             # A run that ended before its first checkpoint may have left half of it, or another one.
-            with replaced(folder) as aside:
+            with told("folder", folder, 1), replaced(folder) as aside:
                 tokenizer.save(aside)
         description = {**description, "tokenizer": tokenizer_checksums(model_dir)}
         write_text(model_dir / RUN, json.dumps(sealed(description), indent=1))
         if operative_config is not None:
             write_text(model_dir / OPERATIVE, operative_config)
+
+
+def write_outcome(model_dir: Path, step: int, dev: dict[str, float]) -> None:
+    """Adds to `run.json` what a finished run of fine-tuning is read as: a step's checkpoint, or the average that it is
+    the best of; its scores on the dev rows; and all files that decide its answers, so that a lost one is missed.
+
+    Raises: `OutputError`.
+    """
+    outcome = {"step": step, "dev": dev, "files": files_of_answers(model_dir)}
+    with writing(model_dir):
+        write_text(model_dir / RUN, json.dumps(sealed({**read_description(model_dir), OUTCOME: outcome}), indent=1))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from electra_tf.checkpoints.run_directory import (
+from electra_tf.checkpoints.run_checkpoints import (
     MOMENTS,
     VARIANCES,
     WEIGHTS,
-    best_steps,
     list_checkpoints,
     newest_intact,
     to_stderr,
@@ -18,6 +17,7 @@ from electra_tf.checkpoints.run_directory import (
 from electra_tf.errors import CheckpointError, OutputError
 from electra_tf.files import remove
 from electra_tf.training.health import stop_not_finite
+from electra_tf.training.kept_checkpoints import Kept
 from electra_tf.training.loop import Trainer
 from electra_tf.training.metrics import first_not_finite
 
@@ -31,29 +31,12 @@ class State:
         model_dir: the run directory.
         trainer: its variables are the state.
         facts: JSON values stored with every checkpoint (seed and what the bits depend on).
-        keep, milestone_every: see `Recipe`.
+        kept: which checkpoints stay.
         writes: false in all but one process of a cluster.
-        select, keep_best: so many checkpoints that are best by this metric stay, too.
-        every, last: steps at which checkpoints are due. Others, which a signal has asked for, stay until the next one
-            that is due, so that a run keeps the same whether it was stopped or not.
     """
 
-    def __init__(
-        self,
-        model_dir,
-        trainer: Trainer,
-        facts: dict,
-        keep=5,
-        milestone_every=0,
-        writes=True,
-        select: str | None = None,
-        keep_best=1,
-        every=1,
-        last: int | None = None,
-    ):
-        self.model_dir, self.facts, self.select, self.keep_best = Path(model_dir), facts, select, keep_best
-        self.keep, self.milestone_every, self.writes = keep, milestone_every, writes
-        self.every, self.last = every, last
+    def __init__(self, model_dir, trainer: Trainer, facts: dict, kept: Kept, writes=True):
+        self.model_dir, self.facts, self.kept, self.writes = Path(model_dir), facts, kept, writes
         step = trainer.step
         self.step = step.finished
         self.variables = {}
@@ -89,24 +72,7 @@ class State:
             stop_not_finite(*bad, step, self.newest())
         write_checkpoint(self.model_dir, step, tensors, self.facts)
         self.saved_step = step
-        self._remove_old(step)
-
-    def _remove_old(self, step):
-        """Removes what is no longer kept beside this step's checkpoint. Later ones are damaged, and do not count."""
-        if not self._is_due(step):
-            return
-        checkpoints = {old: folder for old, folder in list_checkpoints(self.model_dir) if old <= step}
-        for old in [old for old in checkpoints if not self._is_due(old)]:
-            remove(checkpoints.pop(old))
-        best = best_steps(self.model_dir, self.select, self.keep_best) if self.select else ()
-        if self.select and not best:  # the log is lost, and which one is best with it
-            return
-        for old in list(checkpoints)[: -self.keep]:
-            if old not in best and (not self.milestone_every or old % self.milestone_every):
-                remove(checkpoints[old])
-
-    def _is_due(self, step):
-        return step == self.last or step % self.every == 0
+        self.kept.remove_others(self.model_dir, step)
 
     def newest(self) -> Path | None:
         """The folder of the newest checkpoint."""
@@ -144,5 +110,5 @@ class State:
         self.step.assign(index["step"])
         self.saved_step = index["step"]
         if self.writes and list_checkpoints(self.model_dir)[-1][0] == self.saved_step:
-            self._remove_old(self.saved_step)  # a kill may have come between a save and this
+            self.kept.remove_others(self.model_dir, self.saved_step)  # a kill may have come between a save and this
         return index

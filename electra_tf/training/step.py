@@ -8,8 +8,9 @@ from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.clipping import clip_scale, global_norm
 from electra_tf.optimizers.groups import Group
 from electra_tf.optimizers.schedules import Schedule
-from electra_tf.training.compilation import compile_objective, program, settle_graphs
+from electra_tf.training.compilation import compile_objective, settle_graphs
 from electra_tf.training.objective import Objective
+from electra_tf.training.programs import program
 from electra_tf.training.randomness import seed_of
 
 

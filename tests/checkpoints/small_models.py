@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from electra_tf.checkpoints.name_tables import joint_tensors
+from electra_tf.checkpoints.weight_names import joint_tensors
 from electra_tf.models import EncoderConfig
 
 _SMALL = {"vocab_size": 40, "intermediate_size": 24, "max_position_embeddings": 20, "num_attention_heads": 2}

@@ -14,12 +14,14 @@ from small_models import CONFIGS, random_weights
 
 from electra_tf.checkpoints.containers.safetensors import read_tensors, write_tensors
 from electra_tf.checkpoints.convert import convert
-from electra_tf.checkpoints.detect import recognise
-from electra_tf.checkpoints.models import pretrained
+from electra_tf.checkpoints.format_detection import recognise
+from electra_tf.checkpoints.loaded_model import pretrained
 from electra_tf.checkpoints.reading import read_model
 from electra_tf.checkpoints.tensorflow_classes import to_h5_name
 from electra_tf.checkpoints.transformers_folder import read_shapes, weights_file, write_folder
+from electra_tf.checkpoints.verify import verify
 from electra_tf.errors import CheckpointError, InputError
+from electra_tf.text.tokenizer import Tokenizer
 
 
 @pytest.fixture
@@ -154,6 +156,30 @@ def test_a_tf1_folder_with_its_vocabulary_is_a_model(folder, tmp_path):
     assert read_model(tmp_path / "tf1", settings={"num_attention_heads": 2}).tokenizer == tmp_path / "tf1/vocab.txt"
 
 
+@pytest.mark.parametrize(
+    ("tokens", "told"),
+    [
+        (["<S>", "<T>", *"abcdert", "bert"], "capitals are lowered and accents removed"),
+        ([*"abcABC", "Bert"], "capitals are kept and accents kept"),
+        ([*"abcäöü", "für"], "capitals are lowered and accents kept"),
+    ],
+)
+def test_what_the_tokens_of_a_bare_vocabulary_tell_is_said_and_written(folder, tmp_path, tokens, told):
+    convert(folder, tmp_path / "tf1", "tf1", settings={"num_attention_heads": 2})
+    (tmp_path / "tf1/vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *tokens]), "utf-8")
+    (tmp_path / "two_heads.json").write_text('{"num_attention_heads": 2}')
+    config = ("--config", tmp_path / "two_heads.json")
+    done = run_command("convert", "--input", tmp_path / "tf1", *config, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert told in done.stderr
+    settings = json.loads((tmp_path / "out/tokenizer_config.json").read_text())
+    strips = settings["do_lower_case"] if settings["strip_accents"] is None else settings["strip_accents"]
+    words = {True: ("lowered", "removed"), False: ("kept", "kept")}
+    assert told == f"capitals are {words[settings['do_lower_case']][0]} and accents {words[strips][1]}"
+    done = run_command("convert", "--input", tmp_path / "out", "--output", tmp_path / "again")
+    assert (done.returncode, "capitals" in done.stderr) == (0, False)
+
+
 def test_an_albert_of_google_without_its_configuration_is_told_so(tmp_path):
     config = CONFIGS["albert"].replace(hidden_act="gelu_new")
     write_folder(tmp_path / "hf", pretrained("generator", config, random_weights(config, config)))
@@ -170,17 +196,59 @@ def test_a_file_of_a_folder_leads_to_the_folder(folder, name):
         recognise(folder / name)
 
 
-def test_a_pointer_of_git_lfs_is_told(folder):
-    text = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
-    (folder / "model.safetensors").write_text(text)
-    with pytest.raises(CheckpointError, match="a pointer of git-lfs"):
-        read_model(folder)
+def test_a_folder_of_the_hubs_cache_leads_to_the_newest_revision(folder, tmp_path):
+    cache = tmp_path / "models--some--model"
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    for age, name in enumerate(("f00", "a11")):
+        shutil.copytree(folder, cache / "snapshots" / name)
+        os.utime(cache / "snapshots" / name, (1000 + age, 1000 + age))
+    for path in (cache, cache / "snapshots"):
+        for opened in (recognise, Tokenizer.from_pretrained):
+            with pytest.raises(InputError, match="hub's cache") as error:
+                opened(path)
+            newest = error.value.remedy.removeprefix("name the newest: ")
+            assert newest == str(cache / "snapshots/a11")
+    equal(read_model(newest), read_model(folder))
+    assert Tokenizer.from_pretrained(newest).vocabulary[5] == "a"
+
+
+@pytest.mark.parametrize("name", ["lr=[1e-4]", "a*?", "{1,2}", "back\\slash", "x, y"])
+def test_a_name_that_could_be_a_pattern_is_a_name(folder, tmp_path, name):
+    settings = {"num_attention_heads": 2}
+    convert(folder, tmp_path / name, "tf1", settings=settings)
+    for path in (tmp_path / name, tmp_path / name / "model.ckpt"):
+        assert recognise(path) == "tf1"
+        equal(read_model(path, settings=settings), read_model(folder))
+    assert run_command("inspect", tmp_path / name).returncode == 0
+    convert(folder, tmp_path / f"{name}.keras", "keras")
+    equal(read_model(tmp_path / f"{name}.keras"), read_model(folder))
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "a shard", "configuration", "keras", "tf1's index", "tf1's data"])
+def test_a_pointer_of_git_lfs_is_told(folder, tmp_path, kind):
+    settings = {"num_attention_heads": 2}
+    if kind == "a shard":
+        convert(folder, tmp_path / "shards", shard_bytes=2000)
+        source, file = tmp_path / "shards", min((tmp_path / "shards").glob("model-*"))
+    elif kind == "keras":
+        source = file = tmp_path / "m.keras"
+    elif kind.startswith("tf1"):
+        convert(folder, tmp_path / "tf1", "tf1", settings=settings)
+        source, end = tmp_path / "tf1", "index" if kind.endswith("index") else "data-00000-of-00001"
+        file = source / f"model.ckpt.{end}"
+    else:
+        source, file = folder, folder / ("config.json" if kind == "configuration" else "model.safetensors")
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n")
+    with pytest.raises(CheckpointError, match=r"(?s)a pointer of Git LFS.*git lfs pull") as error:
+        read_model(source, settings=settings if kind.startswith("tf1") else None)
+    assert error.value.where == file
 
 
 WRAPPED = {
     "DataParallel": lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
     "Lightning": lambda state: {"epoch": 1, "state_dict": {f"model.{name}": t for name, t in state.items()}},
     "a trainer": lambda state: {"model": state, "step": 3},
+    "an attribute of any name": lambda state: {f"net.discriminator.{name}": tensor for name, tensor in state.items()},
     "a compiled model": lambda state: {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
 }
 
@@ -194,6 +262,24 @@ def test_a_wrapped_state_dictionary_is_unwrapped(folder, by):
     torch.save(WRAPPED[by](state), folder / "pytorch_model.bin")
     equal(read_model(folder), whole)
     assert read_shapes(weights_file(folder)).keys() == state.keys()
+
+
+@pytest.mark.parametrize("wrapper", ["", "module.", "module._orig_mod.", "net."])
+def test_what_is_left_out_of_every_weights_name_is_said(folder, tmp_path, wrapper):
+    tensors = {wrapper + name: array for name, array in read_tensors(folder / "model.safetensors").items()}
+    write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    done = run_command("convert", "--input", folder, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "every weight begins with" in line]
+    assert [f"begins with {wrapper}," in line for line in said] == ([True] if wrapper else [])
+
+
+def test_an_encoder_behind_another_name_is_called_so(folder):
+    tensors = read_tensors(folder / "model.safetensors")
+    inside = {f"net.{name.removeprefix('electra.')}": a for name, a in tensors.items() if name.startswith("electra.")}
+    write_tensors(folder / "model.safetensors", inside, {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"the name of every weight begins with net\."):
+        read_model(folder)
 
 
 def test_two_models_in_one_file_are_told(folder):
@@ -214,6 +300,9 @@ def test_safetensors_with_the_names_of_tensorflows_classes(folder):
     write_tensors(folder / "model.safetensors", tensors, {"format": "tf"})
     equal(read_model(folder), whole)
     assert read_shapes(folder / "model.safetensors") == shapes
+    pytest.importorskip("transformers")
+    told = verify(folder, *convert(folder, folder.parent / "out", "safetensors"))
+    assert told["difference"] == 0 and told["engine"] == "transformers"
 
 
 def test_a_checkpoint_of_tensorflow_2_is_called_so(tmp_path):

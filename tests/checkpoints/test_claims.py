@@ -9,14 +9,14 @@ import pytest
 from small_models import CONFIGS
 
 from electra_tf.checkpoints import pretrained, read_model
+from electra_tf.checkpoints.config_from_shapes import derive_fields
 from electra_tf.checkpoints.containers.keras_archive import read_description
 from electra_tf.checkpoints.containers.pytorch_bin import read_bin, read_bin_shapes
 from electra_tf.checkpoints.containers.tf1_bundle import read_variables, write_variables
 from electra_tf.checkpoints.containers.tf1_index import Entry
 from electra_tf.checkpoints.keras_model import load_keras, write_keras
-from electra_tf.checkpoints.name_tables import model_tensors
-from electra_tf.checkpoints.sizes import derive_fields
 from electra_tf.checkpoints.translation import translate
+from electra_tf.checkpoints.weight_names import model_tensors
 from electra_tf.errors import CheckpointError, ConfigError
 from electra_tf.models import Encoder, EncoderConfig
 
@@ -119,9 +119,9 @@ def test_variables_that_lie_on_each_other_are_refused(tmp_path, monkeypatch):
 def test_of_a_hundred_thousand_tensors_some_are_named():
     tensors = {f"electra.encoder.layer.{i}.output.dense.bias": np.zeros(1, "float32") for i in range(100_000)}
     table = model_tensors(dataclasses.asdict(CONFIGS["electra"]), "encoder", ())
-    with pytest.raises(CheckpointError, match=r"and 99,5.. more") as told:
+    with pytest.raises(CheckpointError, match=r"and 99,997 more") as told:
         translate(tensors, table, "torch", "ours")
-    assert len(str(told.value)) < 100_000
+    assert len(str(told.value)) < 10_000
 
 
 def test_one_tensor_of_each_of_many_blocks_does_not_make_as_many_blocks():

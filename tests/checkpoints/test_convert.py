@@ -16,12 +16,12 @@ from electra_tf import convert
 from electra_tf.checkpoints import LoadedModel, pretrained, read_model, recognise, write_folder
 from electra_tf.checkpoints.google_checkpoint import check_google_computes
 from electra_tf.checkpoints.google_electra import read_tf1
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES, model_tensors
 from electra_tf.checkpoints.verify import verify
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES, model_tensors
 from electra_tf.errors import CheckpointError, ConfigError, ElectraTFError
 from electra_tf.models import EncoderConfig
 from electra_tf.pretraining.settings import Electra
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 
 LABELS = 3
 FORMATS = ("safetensors", "bin", "h5", "keras", "tf1")

@@ -23,7 +23,7 @@ PLACES = {"at once": 0.0, "near the end": 0.97}
 _COMMANDS = """
 import gc, os, resource, sys
 import tensorflow, torch
-import electra_tf.checkpoints.convert, electra_tf.models
+import electra_tf.checkpoints.convert, electra_tf.models.task_models
 from electra_tf.cli.main import main
 
 gc.freeze()

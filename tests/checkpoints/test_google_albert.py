@@ -10,7 +10,7 @@ import tensorflow as tf
 from electra_tf.checkpoints import load_tower, read_model, write_folder
 from electra_tf.checkpoints.google_albert import read_albert
 from electra_tf.errors import CheckpointError
-from electra_tf.finetuning.spans import log_softmax
+from electra_tf.finetuning.best_answers import log_softmax
 from electra_tf.models import QuestionAnswerer, SentenceOrderModel, named_variables
 
 

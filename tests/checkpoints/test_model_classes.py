@@ -10,10 +10,10 @@ from small_models import CONFIGS
 from electra_tf import models
 from electra_tf.checkpoints import read_model
 from electra_tf.checkpoints.containers.safetensors import write_tensors
-from electra_tf.checkpoints.models import LoadedModel
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES, model_tensors
+from electra_tf.checkpoints.loaded_model import LoadedModel
 from electra_tf.checkpoints.torch_classes import to_torch
 from electra_tf.checkpoints.translation import translate
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES, model_tensors
 from electra_tf.errors import CheckpointError
 
 torch = pytest.importorskip("torch")

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from electra_tf.checkpoints.google_layout import layout
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES, joint_tensors, model_tensors, tower_tensors
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES, joint_tensors, model_tensors, tower_tensors
 from electra_tf.models import MaskedLanguageModel, ReplacedTokenDetector, named_variables, preset
-from electra_tf.models.presets import generator_config
+from electra_tf.models.generator_size import generator_config
 from electra_tf.models.task_models import masked_lm_head, replaced_token_head
-from electra_tf.pretraining.parts import Parts
+from electra_tf.pretraining.joint_model import Parts
 from electra_tf.pretraining.sharing import Sharing, build_towers
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from electra_tf.checkpoints.containers.tf1_bundle import read_shapes
-from electra_tf.checkpoints.models import LoadedModel
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES, model_tensors
+from electra_tf.checkpoints.loaded_model import LoadedModel
 from electra_tf.checkpoints.tensorflow_classes import write_h5
 from electra_tf.checkpoints.torch_classes import to_torch
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES, model_tensors
 from electra_tf.models import EncoderConfig, preset
 
 PRETRAINING = MODEL_CLASSES["AlbertForPreTraining"].heads

@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from electra_tf.checkpoints.google_layout import layout
-from electra_tf.checkpoints.name_tables import MODEL_CLASSES, model_tensors
+from electra_tf.checkpoints.weight_names import MODEL_CLASSES, model_tensors
 from electra_tf.cli.gin_files import configured
 from electra_tf.models.encoder import named_variables
 from electra_tf.models.presets import PRESETS

@@ -1,6 +1,8 @@
 """What a person has put where a model is written stays, whatever it is called."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -101,6 +103,49 @@ def test_with_consent_a_folder_is_not_replaced_by_a_file_of_its_name(folder, tmp
     with pytest.raises(OutputError, match=r"config\.json is to be written"):
         convert(folder, output, overwrite=True)
     assert snapshot(tmp_path / "out") == {(output / "config.json/essay").relative_to(output): b"mine"}
+
+
+def test_a_single_file_is_replaced_while_it_is_as_it_was_written_here(folder, tmp_path):
+    output = tmp_path / "model.keras"
+    output.touch()  # as of mktemp
+    for _ in range(2):
+        assert convert(folder, output, "keras") == [output]
+    written = output.read_bytes()
+    output.rename(tmp_path / "moved.keras")
+    convert(folder, tmp_path / "moved.keras", "keras")
+    shutil.copy(tmp_path / "moved.keras", output)  # a person's own
+    (tmp_path / "changed.keras").write_bytes(written)
+    with open(tmp_path / "moved.keras", "ab") as file:
+        file.write(b"and more")
+    for path in (output, tmp_path / "moved.keras", tmp_path / "changed.keras"):
+        before = path.read_bytes()
+        with pytest.raises(OutputError, match="the file was not written here, or was changed") as told:
+            convert(folder, path, "keras")
+        assert "add --overwrite" in str(told.value) and str(path) in str(told.value)
+        assert path.read_bytes() == before
+        assert read_model(convert(folder, path, "keras", overwrite=True)[0]).name == "ElectraForPreTraining"
+        convert(folder, path, "keras")
+
+
+def test_what_is_no_file_is_not_replaced_by_one(folder, tmp_path):
+    os.mkfifo(tmp_path / "pipe.keras")
+    (tmp_path / "folder.keras").mkdir()
+    for name in ("pipe.keras", "folder.keras"):
+        with pytest.raises(OutputError, match="of this name that is no file"):
+            convert(folder, tmp_path / name, "keras", overwrite=True)
+    assert (tmp_path / "pipe.keras").is_fifo() and (tmp_path / "folder.keras").is_dir()
+
+
+def test_a_tower_of_both_that_was_changed_stays(pair, tmp_path):
+    output = tmp_path / "both"
+    convert(pair, output, "keras", tower="both", settings=HEADS)
+    (output / "generator.keras").write_bytes(b"another model, trained for weeks")
+    before = snapshot(output)
+    with pytest.raises(OutputError, match="the file was not written here") as told:
+        convert(pair, output, "keras", tower="both", settings=HEADS)
+    assert str(output / "generator.keras") in str(told.value) and snapshot(output) == before
+    convert(pair, output, "keras", tower="both", settings=HEADS, overwrite=True)
+    assert snapshot(output).keys() == before.keys() and snapshot(output) != before
 
 
 @pytest.mark.parametrize("to", ["safetensors", "keras"])

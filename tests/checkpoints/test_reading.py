@@ -12,7 +12,7 @@ import pytest
 
 from electra_tf import Encoder, convert, load_model, load_tokenizer
 from electra_tf.checkpoints import load_encoder, load_tower, pretrained, recognise, write_folder
-from electra_tf.checkpoints.run_directory import WEIGHTS, write_checkpoint
+from electra_tf.checkpoints.run_checkpoints import WEIGHTS, write_checkpoint
 from electra_tf.checkpoints.translation import tower_weights
 from electra_tf.errors import CheckpointError, ConfigError, InputError
 from electra_tf.models import MaskedLanguageModel, ReplacedTokenDetector, named_variables

@@ -12,8 +12,7 @@ import pytest
 from small_models import CONFIGS
 
 from electra_tf.checkpoints.containers.safetensors import numpy_type, read_tensors, write_tensors
-from electra_tf.checkpoints.models import pretrained
-from electra_tf.checkpoints.name_tables import TOWERS
+from electra_tf.checkpoints.loaded_model import pretrained
 from electra_tf.checkpoints.reading import load_tower
 from electra_tf.checkpoints.transformers_folder import (
     FORMS,
@@ -24,10 +23,11 @@ from electra_tf.checkpoints.transformers_folder import (
     write_folder,
 )
 from electra_tf.checkpoints.translation import tower_weights
+from electra_tf.checkpoints.weight_names import TOWERS
 from electra_tf.errors import CheckpointError, ConfigError, OutputError
 from electra_tf.models import EncoderConfig
 from electra_tf.text.added_tokens import AddedToken, as_special
-from electra_tf.text.wordpiece import WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import WordPieceTokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "sea", "cap", "##tain", "."]
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from electra_tf.checkpoints.google_electra import from_tf1, to_tf1
-from electra_tf.checkpoints.models import pretrained
-from electra_tf.checkpoints.name_tables import tower_tensors
+from electra_tf.checkpoints.loaded_model import pretrained
 from electra_tf.checkpoints.torch_classes import from_torch, to_torch
 from electra_tf.checkpoints.translation import tower_weights, translate
+from electra_tf.checkpoints.weight_names import tower_tensors
 from electra_tf.errors import CheckpointError
 from electra_tf.models import EncoderConfig
 

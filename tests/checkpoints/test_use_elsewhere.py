@@ -15,14 +15,14 @@ from electra_tf import Encoder, convert, load_model
 from electra_tf.checkpoints import pretrained, read_model, transformers_folder, write_folder
 from electra_tf.checkpoints.containers.output import LIST
 from electra_tf.checkpoints.containers.safetensors import write_tensors
-from electra_tf.checkpoints.name_tables import tower_tensors
 from electra_tf.checkpoints.torch_classes import drawn_pooler
 from electra_tf.checkpoints.transformers_folder import read_shapes, read_weights, weights_file
 from electra_tf.checkpoints.verify import verify
+from electra_tf.checkpoints.weight_names import tower_tensors
 from electra_tf.cli.fill_mask import fill_mask
 from electra_tf.models.presets import PRESETS
 from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.wordpiece import WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import WordPieceTokenizer
 
 HEADS = {"num_attention_heads": CONFIGS["albert_of_one_width"].num_attention_heads}
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "sea", "cap", "##tain", ".", "looked", "at", "of"]

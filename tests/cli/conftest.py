@@ -8,11 +8,11 @@ import pytest
 from in_process import run_command
 
 from electra_tf.checkpoints import pretrained, write_folder
-from electra_tf.checkpoints.name_tables import joint_tensors
-from electra_tf.checkpoints.run_directory import WEIGHTS, write_checkpoint
+from electra_tf.checkpoints.run_checkpoints import WEIGHTS, write_checkpoint
+from electra_tf.checkpoints.weight_names import joint_tensors
 from electra_tf.models import EncoderConfig
-from electra_tf.models.presets import generator_config
-from electra_tf.text.wordpiece import WordPieceTokenizer
+from electra_tf.models.generator_size import generator_config
+from electra_tf.text.wordpiece_tokenizer import WordPieceTokenizer
 
 WORDS = [
     "[PAD]",

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from electra_tf.checkpoints.run_directory import list_checkpoints, read_checkpoint
+from electra_tf.checkpoints.run_checkpoints import list_checkpoints, read_checkpoint
 from electra_tf.data.builder import build_data
 from electra_tf.seals import sealed
 from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 
 SIZES = {
     "embedding_size": 8,
@@ -103,7 +103,7 @@ def bad_corpus(request, tmp_path):
 def test_a_vocabulary_is_not_made_of_such_text(refused, bad_corpus, quick_vocab, tmp_path):
     corpus, words = bad_corpus
     shutil.copytree(quick_vocab, tmp_path / "vocab")
-    refused("vocab", f"--input={corpus}", f"--output={tmp_path / 'vocab'}", words=words)
+    refused("vocab", f"--input={corpus}", f"--output={tmp_path / 'vocab'}", "--overwrite", words=words)
 
 
 def test_data_are_not_made_of_such_text(refused, bad_corpus, quick_vocab, quick_data, tmp_path):

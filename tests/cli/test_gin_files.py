@@ -9,7 +9,8 @@ import pytest
 
 from electra_tf.cli.gin_files import configured, find_gin_file, gin_folders
 from electra_tf.errors import ConfigError
-from electra_tf.models.presets import PRESETS, generator_config
+from electra_tf.models.generator_size import generator_config
+from electra_tf.models.presets import PRESETS
 from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.lamb import Lamb
 from electra_tf.pretraining.masking import Masking

@@ -75,6 +75,38 @@ def test_flags_that_cannot_be_meant_are_refused_with_a_way_to_help(electra_tf, a
     assert f"Try: electra-tf {arguments[0]} --help" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "vocab --input a --output=",
+        "data --input a --vocab b --output=",
+        "data --input a --vocab= --output b",
+        "convert --input a --output=",
+        "convert --input= --output b",
+        "pretrain --data a --model_dir=",
+        "pretrain --data= --model_dir b",
+        "finetune --train a --init_checkpoint b --model_dir=",
+        "predict --input= words",
+        "evaluate --input= --file a",
+        "detect --input= words",
+        "fill-mask --input= words",
+        "quickstart --output=",
+    ],
+)
+def test_an_empty_name_is_not_the_folder_that_a_command_is_typed_in(electra_tf, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = electra_tf(*line.split())
+    empty = next(word for word in line.split() if word.endswith("="))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{empty.removesuffix('=')} is empty: is a variable unset?")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_path_is_not_inspected(electra_tf):
+    done = electra_tf("inspect", "")
+    assert done.returncode == 2 and "the path is empty" in done.stderr
+
+
 def test_a_command_can_be_run_again_in_the_same_process(electra_tf):
     for _ in range(2):
         assert "--size=0" in electra_tf("vocab", "--input=a", "--output=b", "--size=0").stderr
@@ -93,7 +125,9 @@ class Panic(BaseException):
             "error: Permission denied\n  where:      shut/a.txt",
         ),
         (OSError(28, "No space left on device", "out"), 2, "error: No space left on device\n  where:      out"),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device\n  where:      standard output"),
         (MemoryError(), 2, "error: there is not enough memory"),
+        (ImportError("a.so: failed to map segment from shared object"), 2, "error: there is not enough memory"),
         (Panic("index out of bounds"), 1, "error: nobody foresaw this: Panic: index out of bounds"),
         (
             TypeError("first\nsecond"),
@@ -102,7 +136,7 @@ class Panic(BaseException):
         ),
         (InputError("a \x1b]0;title\x07 \x9b \u202e b\nc"), 2, "error: a \\x1b]0;title\\x07 \\x9b \\u202e b\nc"),
     ],
-    ids=["permission", "full", "memory", "panic", "fault", "escapes"],
+    ids=["permission", "full", "full output", "memory", "memory of a library", "panic", "fault", "escapes"],
 )
 def test_whatever_is_raised_ends_in_words(electra_tf, monkeypatch, tmp_path, raised, status, told):
     def run(values, positional):
@@ -154,3 +188,13 @@ def test_paths_that_cannot_be_looked_at_end_in_words(electra_tf, tmp_path, monke
         assert done.returncode == 2
         assert done.stderr.startswith("error: ")
         assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_has_gone_is_told_as_what_is_missing(electra_tf, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("the sea\n" * 50)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    done = electra_tf("vocab", "--input", tmp_path / "a.txt", "--size", 20, "--output", "v")
+    assert done.returncode == 2
+    assert "where:      the folder that this is typed in\n  what to do: check that it is there" in done.stderr

@@ -6,6 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from in_process import run_command
+
+from electra_tf.cli import quickstart
+from electra_tf.cli.vocab import REPORT_NAME
 
 PARENT = (
     "import sys; from electra_tf.cli import quickstart\n"
@@ -31,3 +35,17 @@ def test_modules_of_the_folder_it_is_typed_in_are_not_run(tmp_path):
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "a stranger" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("status, expected", [("3", 3), ("os.kill(os.getpid(), 9)", 128 + 9)])
+def test_what_was_left_by_a_command_that_is_not_run_again_is_cleared(status, expected, tmp_path, monkeypatch):
+    left, vocab = tmp_path / ".vocab.12345678.new", tmp_path / "vocab"
+    for folder in (left, vocab):
+        folder.mkdir()
+    (vocab / REPORT_NAME).write_text("{}")
+    code = f"import os, sys; sys.exit({status})"
+    monkeypatch.setattr(quickstart, "_shown", lambda *words: [sys.executable, "-c", code])
+    done = run_command("quickstart", "--output", tmp_path)
+    assert done.returncode == expected
+    assert ("SIGKILL has ended that command" in done.stderr) == (expected > 128)
+    assert [path.name for path in tmp_path.iterdir()] == ["vocab"]

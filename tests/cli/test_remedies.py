@@ -12,12 +12,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from electra_tf.checkpoints import write_folder
-from electra_tf.checkpoints.models import MODEL_CLASSES, LoadedModel
-from electra_tf.checkpoints.name_tables import model_tensors
+from electra_tf.checkpoints.loaded_model import MODEL_CLASSES, LoadedModel
+from electra_tf.checkpoints.weight_names import model_tensors
 from electra_tf.models import EncoderConfig
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 
-_FLAG = re.compile(r"""--(\w+)(?:=([^\s,;`]+)| ("[^"]*"))?""")
+_FLAG = re.compile(r"""--(\w+)(?:=([^\s,;`]+)| ("[^"]*"|/[^\s,;`]+))?""")
 
 
 def followed(arguments: list[str], printed: str, which: int, values: dict) -> list[str]:
@@ -261,3 +261,220 @@ def test_a_remedy_of_pretraining_works_as_it_is_printed(
     done = electra_tf(typed[0], *typed[2:], typed[1])  # what is added is typed last, hence counts
     assert done.returncode == 0, f"electra-tf {shlex.join(typed)}\n{done.stderr}"
     assert (Path(tmp_path) / "r" / "metrics.jsonl").is_file()
+
+
+SMALL = {
+    "FineTuning.least_updates": 0,
+    "FineTuning.epochs": 10.0,
+    "FineTuning.peak": 0.02,
+    "FineTuning.layer_decay": 1.0,
+    "FineTuning.length": 24,
+    "FineTuning.stride": 8,
+    "FineTuning.question_length": 8,
+    "Recipe.batch_size": 16,
+    "Recipe.compiler": "graph",
+}
+LABELLED = [("the sea", "good"), ("the ship", "bad")]
+
+
+def table(path, names, rows, delimiter=","):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(delimiter.join(map(str, row)) + "\n" for row in (names, *rows)))
+
+
+@pytest.fixture(scope="module")
+def labelled(electra_tf, places, tmp_path_factory):
+    """Labelled files of every family, and two runs that learned some; what stands in braces below."""
+    root = tmp_path_factory.mktemp("labelled")
+    rows = [LABELLED[n % 2] for n in range(64)]
+    for name in ("train", "dev"):
+        table(root / f"{name}.csv", ("text", "label", "same"), [(*row, "x") for row in rows])
+        table(root / f"{name}_own.csv", ("review", "stars"), rows)
+        for folder in ("RTE", "WNLI"):
+            lines = [(i, "the sea" if i % 2 else "the ship", "the", "no" if i % 2 else "yes") for i in range(16)]
+            table(root / f"GLUE/{folder}/{name}.tsv", ("index", "sentence1", "sentence2", "label"), lines, "\t")
+    table(root / "GLUE/RTE/test.tsv", ("index", "sentence1", "sentence2"), [(0, "the sea", "the")], "\t")
+    table(root / "odd/RTE/test.tsv", ("index", "a", "b"), [(0, "the sea", "the")], "\t")
+    table(root / "each_once.csv", ("text", "label"), [("the sea", "good"), ("the ship", "bad")])
+    questions = [("the", f"the sea {'. ' * (n % 5)}ship", "sea") for n in range(40)]
+    table(root / "questions.csv", ("question", "context", "answer"), questions)
+    table(root / "asked.csv", ("q", "c", "a"), questions)
+    lines = [{"q": q, "c": c, "a": a} for q, c, a in questions]
+    (root / "asked.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table(root / "one_text.csv", ("question", "context", "answer"), [("the", "the sea", "sea")] * 20)
+    table(root / "no_answer.csv", ("question", "context", "answer", "found"), [(*q[:2], "", q[2]) for q in questions])
+    (root / "tags.conll").write_text("the\tx\tO\nsea\tx\tB-SEA\n\nship\tx\tO\nsea\tx\tB-SEA\n\n" * 20)
+    (root / "same_tag.conll").write_text("the\tO\tx\nsea\tB-SEA\tx\n\nship\tO\tx\n\n" * 20)
+    words = [{"w": ["the", "sea"], "t": ["O", "B-SEA"]}, {"w": ["ship"], "t": ["O"]}] * 20
+    (root / "lists.jsonl").write_text("".join(json.dumps(line) + "\n" for line in words))
+    puzzles = [
+        {"c": f"the {'. ' * n}", "q": "", "o": ["ship", "sea"][:: 1 - 2 * (n % 2)], "a": "sea"} for n in range(20)
+    ]
+    (root / "puzzles.jsonl").write_text("".join(json.dumps(line) + "\n" for line in puzzles))
+    (root / "no_data").mkdir()
+    found = places | {path.name: path for path in root.iterdir()}
+    checkpoint = f"--init_checkpoint={found['ElectraForPreTraining']}"
+    pairs = ["--task=rte", f"--data={root / 'GLUE/RTE'}"]
+    of = {"tuned": [f"--train={found['train.csv']}", f"--dev={found['dev.csv']}"], "rte": pairs}
+    of["several"] = ["--task=rte,wnli", f"--data={root / 'GLUE'}"]
+    for name, words in of.items():
+        done = electra_tf("finetune", *words, checkpoint, f"--model_dir={root / name}", *small())
+        assert done.returncode == 0 or "all 1 runs failed" in done.stderr, done.stderr
+        found[name] = root / name
+    spoiled = shutil.copytree(root / "tuned", root / "spoiled")
+    (spoiled / "results.json").write_text("{}")
+    convert = electra_tf("convert", f"--input={root / 'tuned/seed-0'}", f"--output={root / 'no_words'}")
+    assert convert.returncode == 0, convert.stderr
+    for path in (root / "no_words").iterdir():
+        if path.name not in ("config.json", "model.safetensors"):
+            path.unlink()
+    return found | {"spoiled": spoiled, "no_words": root / "no_words"}
+
+
+def small(**changes):
+    settings = SMALL | {f"FineTuning.{name}": value for name, value in changes.items()}
+    return [f"--gin_param={name} = {value!r}" for name, value in settings.items()]
+
+
+_TUNE = "finetune --init_checkpoint={ElectraForPreTraining} --model_dir={new} "
+OF_TASKS = {
+    "no checkpoint": (
+        "finetune --train={train.csv} --dev={dev.csv} --model_dir={new}",
+        "there is no checkpoint to start from",
+        0,
+        {"init_checkpoint": "{ElectraForPreTraining}"},
+    ),
+    "no vocabulary beside a checkpoint": (
+        "finetune --init_checkpoint={bare} --train={train.csv} --dev={dev.csv} --model_dir={new}",
+        "the checkpoint has no vocabulary with it",
+        0,
+        {"vocab": "{ElectraForMaskedLM}"},
+    ),
+    "no training file": (_TUNE, "there is no training file", 0, {"train": "{train.csv}"}),
+    "no data of a published task": (_TUNE + "--task=rte", "there is no data for rte", 0, {"data": "{GLUE}/RTE"}),
+    "another folder": (_TUNE + "--task=rte --data={no_data}", "there is no train.tsv", 0, {"data": "{GLUE}/RTE"}),
+    "columns of a table": (
+        _TUNE + "--train={train_own.csv} --dev={dev_own.csv}",
+        "there is no column 'text'",
+        0,
+        {"text": "review", "label": "stars"},
+    ),
+    "the same label everywhere": (
+        _TUNE + "--train={train.csv} --dev={dev.csv} --label=same",
+        "all rows have the label 'x'",
+        0,
+        {"label": "label"},
+    ),
+    "nothing to hold out": (
+        _TUNE + "--train={each_once.csv}",
+        "no row can be held out",
+        0,
+        {"dev": "{dev.csv}"},
+    ),
+    "questions on one text": (
+        _TUNE + "--task=span --train={one_text.csv}",
+        "all questions are on one text",
+        0,
+        {"dev": "{questions.csv}"},
+    ),
+    "columns of questions in a table": (
+        _TUNE + "--task=span --train={asked.csv} --dev={asked.csv}",
+        "there is no column 'question'",
+        0,
+        {"text": "q,c", "label": "a"},
+    ),
+    "fields of questions": (
+        _TUNE + "--task=span --train={asked.jsonl} --dev={asked.jsonl}",
+        "there is no 'question'",
+        0,
+        {"text": "q,c", "label": "a"},
+    ),
+    "no answers": (
+        _TUNE + "--task=span --train={no_answer.csv} --dev={no_answer.csv}",
+        "no question has an answer",
+        0,
+        {"label": "found"},
+    ),
+    "the column of tags": (
+        _TUNE + "--task=tagging --train={same_tag.conll} --dev={same_tag.conll}",
+        "all words have the tag 'x'",
+        0,
+        {"label": "1"},
+    ),
+    "lists of words": (
+        _TUNE + "--task=tagging --train={lists.jsonl} --dev={lists.jsonl}",
+        "there is no list 'tokens'",
+        0,
+        {"text": "w", "label": "t"},
+    ),
+    "columns of puzzles": (
+        _TUNE + "--task=choice --train={puzzles.jsonl} --dev={puzzles.jsonl}",
+        "there is no 'context'",
+        0,
+        {"text": "c,q", "choices": "o", "label": "a"},
+    ),
+    "columns to score": (
+        "evaluate --input={tuned} --file={train_own.csv}",
+        "there is no column 'text'",
+        0,
+        {"text": "review", "label": "stars"},
+    ),
+    "a column to answer": (
+        "predict --input={tuned} --file={train_own.csv}",
+        "there is no column 'text'",
+        0,
+        {"text": "review"},
+    ),
+    "a task that is none": (
+        "predict --input={tuned} --task=rte 'the sea'",
+        "there is no task 'rte'",
+        0,
+        {"task": "classification"},
+    ),
+    "a task of no run": (
+        "predict --input={no_words} --vocab={ElectraForMaskedLM} --task=rte 'the sea'",
+        "--task rte",
+        0,
+        {},
+    ),
+    "one of several tasks": (
+        "predict --input={several} --file={GLUE}/RTE/dev.tsv",
+        "the run is of several tasks",
+        0,
+        {"task": "rte"},
+    ),
+    "the best run is not told": ("predict --input={spoiled} 'the sea'", "it does not tell which run", 0, {}),
+    "a tuned model without its tokenizer": (
+        "predict --input={no_words} 'the sea'",
+        "the model has no tokenizer with it",
+        0,
+        {"vocab": "{ElectraForMaskedLM}"},
+    ),
+    "a folder without GLUE's files": (
+        "glue --input={rte} --data={no_data} --output={new}.zip",
+        "there is no RTE/test.tsv",
+        0,
+        {"data": "{GLUE}"},
+    ),
+    "a table of GLUE with other columns": (
+        "glue --input={rte} --data={odd} --output={new}.zip",
+        "there is no column 'sentence1'",
+        0,
+        {"data": "{GLUE}"},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command, found, which, values", OF_TASKS.values(), ids=OF_TASKS)
+def test_a_remedy_of_fine_tuning_works_as_it_is_printed(electra_tf, labelled, tmp_path, command, found, which, values):
+    """A run that fails to learn in a second has done what the remedy promises, too."""
+    places = labelled | {"new": tmp_path / "new"}
+    fill = lambda text: re.sub(r"\{([\w.]+)\}", lambda match: str(places[match[1]]), text)  # noqa: E731
+    arguments = [fill(argument) for argument in shlex.split(command)]
+    more = small() if arguments[0] == "finetune" else []
+    done = electra_tf(*arguments, *more)
+    assert done.returncode == 2 and found in done.stderr, done.stderr
+    typed = followed(arguments, done.stderr, which, {name: fill(value) for name, value in values.items()})
+    done = electra_tf(*typed, *more)
+    assert done.returncode == 0 or "all 1 runs failed" in done.stderr, f"electra-tf {shlex.join(typed)}\n{done.stderr}"

@@ -17,11 +17,10 @@ TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")
 
 # (file, beginning of the message): why it has no place, or no way out.
 NO_PLACE = {
-    ("cli/main.py", "there is not enough memory"): "memory has none",
-    ("cli/main.py", "{str(error.strerror)}"): "no folder at all could be written; the reason names those tried",
+    ("cli/error_messages.py", "there is not enough memory"): "memory has none",
+    ("cli/error_messages.py", "{str(error.strerror)}"): "no folder could be written; the reason names those tried",
 }
 NO_WAY_OUT = {
-    ("cli/main.py", "{str(error.strerror or error)}"): "whatever the operating system refuses, in its own words",
     ("models/encoder.py", "two weights are called"): "only a change of our layers could lead there",
 }
 # Raised and caught within the package, where they become an error of ours or a choice; never shown as they are.
@@ -31,9 +30,10 @@ INSIDE = {
         "checkpoints/containers/tf1_index.py",
         "data/examples.py",
         "data/manifest.py",
+        "finetuning/question_files.py",
         "training/devices.py",
     ),
-    "TypeError": ("finetuning/question_files.py",),
+    "TypeError": ("finetuning/multiple_choice_files.py", "finetuning/question_files.py"),
     "UnpicklingError": ("checkpoints/containers/pytorch_bin.py",),
     "OSError": ("checkpoints/containers/pytorch_bin.py", "checkpoints/containers/tf1_bundle.py", "files.py"),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from electra_tf.data.builder import build_data
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 
 QUICKSTART = Path(__file__).resolve().parents[2] / "electra_tf" / "quickstart"
 

@@ -16,10 +16,11 @@ from electra_tf.data.examples import FEATURES, ORDER, decode
 from electra_tf.data.manifest import FILE_NAME, read_manifest
 from electra_tf.data.records import read_records
 from electra_tf.data.stages import document_share, file_sha256
+from electra_tf.data.work_folder import work_folder, work_name
 from electra_tf.errors import ConfigError, InputError, OutputError
 from electra_tf.text.line_tokenizer import LineTokenizer
 from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 
 SMALL = {"length": 64, "unit_bytes": 30_000, "shard_examples": 300, "processes": 0}
 
@@ -298,11 +299,51 @@ def test_an_existing_output_is_not_touched(data, corpus, vocab):
     assert not data.with_name("data.building").exists()
 
 
+def test_the_very_data_set_that_is_asked_for_is_not_built_again(corpus, vocab, tmp_path):
+    output, text = tmp_path / "data", tmp_path / "text.txt"
+    text.write_bytes(corpus.read_bytes())
+    made = build_data(text, vocab, output, **SMALL)
+    before, inodes = contents(output), [path.stat().st_ino for path in sorted(output.rglob("*"))]
+    left = tmp_path / "data.building"
+    left.mkdir()  # as of a build that was killed when its output had just appeared
+    (left / "a.json").touch()
+    assert build_data(tmp_path / "*.txt", vocab, output, **SMALL) == made
+    assert contents(output) == before and [path.stat().st_ino for path in sorted(output.rglob("*"))] == inodes
+    assert not left.exists()
+
+    def refused(**options):
+        with pytest.raises(OutputError, match="already exists, and is not the data set that is asked for"):
+            build_data(text, vocab, output, **{**SMALL, **options})
+
+    for options in ({"seed": 8}, {"held_out": 0.2}, {"length": 32}, {"shard_examples": 50}):
+        refused(**options)
+    text.write_bytes(corpus.read_bytes().replace(b"Treasure", b"Pleasure"))
+    refused()
+    text.write_bytes(corpus.read_bytes())
+    for name in ("manifest.json", "vocab", next(path.name for path in output.glob("train*"))):
+        (output / name).rename(tmp_path / "away")
+        refused()
+        (tmp_path / "away").rename(output / name)
+    assert contents(output) == before
+    build_data(text, vocab, output, **SMALL)
+
+
 def test_an_empty_folder_may_be_the_output(corpus, vocab, tmp_path):
     (tmp_path / "data").mkdir()
     build_data(corpus, vocab, tmp_path / "data", **SMALL)
     assert (tmp_path / "data" / FILE_NAME).is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_an_error_names_the_output_and_not_where_it_is_made(tmp_path):
+    output = tmp_path / "data"
+    for inside in (work_name(output), work_name(output) / "a/b.json"):
+        with pytest.raises(OutputError) as told, work_folder(output, room="the text"):
+            raise PermissionError(13, "Permission denied", str(inside))
+        assert told.value.where == output and "building" not in str(told.value)
+    with pytest.raises(OutputError) as told, work_folder(output, room="the text"):
+        raise PermissionError(13, "Permission denied", "elsewhere")
+    assert str(told.value.where) == "elsewhere"
 
 
 def test_an_output_that_cannot_be_written_is_named(corpus, vocab, tmp_path):

@@ -294,9 +294,16 @@ def test_a_name_of_json_lines_holds_no_text(tmp_path, name):
         (b"go\0od\n" * 9, [["good"] * 9]),
         (gzip.compress(b"good\nb\0ad\n"), [["good", "bad"]]),
         (b'{"text": "a"}\n{"text":null}\n{"text": null}\n', [["a"]]),
+        (b'{"text": "a", "more": {"text": null}}\n\n{"text" : null}\n', [["a"]]),
         (b'{"text": "a \\u0000b"}', [["a b"]]),
+        (b'{"text": "a \\u0000b", "n": 1}\n\n{"text": "a \\\\u0000b \\ud55c"}\n', [["a b"], ["a \\u0000b 한"]]),
+        (b'{\n "text": "the cat"\n}\n', [["the cat"]]),
+        (b'{\n "text": "the cat"\n}\n{\n "text": "sat"\n}\n', [["the cat"], ["sat"]]),
+        (b'[\n {"text": "the cat"},\n {"text": "sat"}\n]\n', [["the cat"], ["sat"]]),
+        (b'[\n "the cat",\n "sat"\n]\n', [["the cat"], ["sat"]]),
     ],
-    ids=["a bad byte", "cp1252", "NUL", "NUL, compressed", "null", "escaped NUL"],
+    ids=["a bad byte", "cp1252", "NUL", "NUL, compressed", "null", "another's null", "escaped NUL", "and a backslash"]
+    + ["an object", "objects", "a list", "a list of texts"],
 )
 def test_the_remedy_for_bad_text_mends_it(tmp_path, content, mended):
     error = error_of(write(tmp_path / "a.txt", content))

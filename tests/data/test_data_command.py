@@ -32,7 +32,8 @@ def test_it_says_so_in_json_and_counts_what_the_original_packer_drops(corpus, vo
     facts = json.loads(out)
     assert status == 0
     assert facts["train"]["tokens"] < facts["train"]["corpus_tokens"]
-    assert facts["input"] == {"files": 1, "bytes": corpus.stat().st_size}
+    assert (facts["input"]["files"], facts["input"]["bytes"]) == (1, corpus.stat().st_size)
+    assert not facts["is_there_already"]
     _, out, _ = run(capsys, *arguments, f"--output={tmp_path / 'b'}")
     assert "dropped by the packer" in out
 
@@ -137,6 +138,15 @@ def test_records_that_do_not_fit_are_an_error_with_a_remedy(golden_albert, tmp_p
     assert all(word in err for word in [*words, "where: ", "what to do: "])
     assert "Traceback" not in err
     assert not (tmp_path / "new").exists() and not (tmp_path / "new.building").exists()
+
+
+def test_the_same_command_again_says_that_all_is_there(corpus, vocab, tmp_path, capsys):
+    arguments = [f"--input={corpus}", f"--vocab={vocab}", f"--output={tmp_path / 'data'}"]
+    assert run(capsys, *arguments)[0] == 0
+    status, out, err = run(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert "it was there already, whole, of the same text by the same settings" in out and "a second" not in out
+    assert json.loads(run(capsys, *arguments, "--json")[1])["is_there_already"]
 
 
 def test_an_older_data_set_is_left_alone(data, corpus, vocab, capsys):

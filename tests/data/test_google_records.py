@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from electra_tf.data.description import describe
+from electra_tf.data.dataset_inspection import describe
 from electra_tf.data.examples import FEATURES, ORDER, STATIC_MASKS
-from electra_tf.data.importing import import_records
+from electra_tf.data.import_google_records import import_records
 from electra_tf.data.manifest import FILE_NAME, read_manifest
 from electra_tf.data.reader import DataSet
 from electra_tf.data.records import frame, read_records
@@ -193,8 +193,8 @@ def test_the_only_record_is_trained_on_and_no_share_but_one_is_taken(albert, rec
 def test_a_copy_that_was_killed_is_made_again(albert, records, tmp_path):
     (tmp_path / "long.tfrecord").write_bytes(b"".join(map(frame, records * 20)))
     code = (
-        "import os, sys; from electra_tf.data import importing\n"
-        "importing.import_records(*sys.argv[1:4], length=64, progress=lambda p: p.done and os.kill(os.getpid(), 9))"
+        "import os, sys; from electra_tf.data.import_google_records import import_records\n"
+        "import_records(*sys.argv[1:4], length=64, progress=lambda p: p.done and os.kill(os.getpid(), 9))"
     )
     arguments = [tmp_path / "long.tfrecord", albert["vocab"], tmp_path / "data"]
     assert subprocess.run([sys.executable, "-c", code, *arguments]).returncode == -9
@@ -315,7 +315,8 @@ def test_an_existing_output_is_not_touched(albert, imported):
     _, folder = imported
     before = (folder / FILE_NAME).read_bytes()
     with pytest.raises(OutputError, match="already exists"):
-        import_records(albert["pattern"], albert["vocab"], folder, length=64)
+        import_records(albert["pattern"], albert["vocab"], folder, length=64, held_out=0.3)
+    assert import_records(albert["pattern"], albert["vocab"], folder, length=64) == imported[0]  # it is that one
     assert (folder / FILE_NAME).read_bytes() == before
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from electra_tf.data.builder import build_data
 from electra_tf.data.held_out import better_choice, parts_of
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "."]
 

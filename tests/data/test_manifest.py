@@ -9,7 +9,7 @@ from electra_tf.data.examples import FEATURES
 from electra_tf.data.manifest import FILE_NAME, check_vocabulary, read_manifest
 from electra_tf.errors import DataError
 from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 
 
 def test_reading_undoes_writing(data, tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from electra_tf.data.packing import pack_lossless, pack_original
+from electra_tf.data.lossless_packing import pack_lossless
+from electra_tf.data.original_packing import pack_original
 
 
 def flat(documents):

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from electra_tf.data.corpus import read_documents
-from electra_tf.data.pair_packing import pack_albert, pack_pairs
+from electra_tf.data.original_packing import pack_albert
+from electra_tf.data.pair_packing import pack_pairs
 from electra_tf.text.tokenizer import Tokenizer
 
 

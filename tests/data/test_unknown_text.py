@@ -9,7 +9,7 @@ from electra_tf.cli.main import main
 from electra_tf.data.builder import build_data
 from electra_tf.data.manifest import read_manifest
 from electra_tf.errors import InputError
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
 
 KOREAN = ["나는", "책을", "읽는다", "문서"]
 CASED = WordPieceSettings(lower_case=False)

@@ -6,7 +6,7 @@ import pytest
 
 from electra_tf.errors import ConfigError
 from electra_tf.finetuning.averaging import Average
-from electra_tf.finetuning.predict import Answer
+from electra_tf.finetuning.predictor import Answer
 
 
 def model(kind, labels, *answers):

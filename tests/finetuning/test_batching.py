@@ -7,7 +7,7 @@ from electra_tf.finetuning.batching import Batches, Rows
 from electra_tf.finetuning.classification import Classification
 from electra_tf.finetuning.records import Record
 from electra_tf.text.tokenizer import Encoding, Tokenizer
-from electra_tf.text.wordpiece import WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import WordPieceTokenizer
 
 COUNT, BATCH = 203, 4
 
@@ -31,6 +31,16 @@ def test_an_epoch_has_every_row_and_the_next_another_order(source):
         counts = np.bincount(order, minlength=COUNT)
         assert counts.min() == 1 and counts.sum() == steps * BATCH
     assert not np.array_equal(*orders)
+
+
+def test_in_a_batch_of_more_rows_than_there_are_all_are_as_often_but_for_one_time(quick_vocab):
+    rows = Rows([Encoding([7] * 4, [0] * 4, [], [])] * 5, {"target": np.arange(5, dtype=np.int32)}, 8)
+    source = Batches(rows, WordPieceTokenizer.from_pretrained(quick_vocab), "rows.csv")
+    assert source.steps_an_epoch(4096) == 1
+    batches = list(source.batches(4096, seed=0).take(10).as_numpy_iterator())
+    counts = np.array([np.bincount(batch["target"], minlength=5) for batch in batches])
+    assert set(counts.ravel()) == {819, 820} and counts.sum(1).tolist() == [4096] * 10
+    assert len(set(counts.argmax(1))) > 1  # not always the same row is once more in it
 
 
 def test_batches_follow_from_seed_and_step(source):

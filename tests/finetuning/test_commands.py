@@ -1,5 +1,6 @@
 """`finetune`, `predict` and `evaluate` as commands: their output, their errors."""
 
+import dataclasses
 import json
 import shutil
 import zipfile
@@ -9,6 +10,9 @@ import pytest
 from in_process import run_command
 
 import electra_tf
+from electra_tf.checkpoints import read_model, write_folder
+from electra_tf.checkpoints.loaded_model import LoadedModel
+from electra_tf.checkpoints.weight_names import model_tensors
 from electra_tf.seals import sealed
 
 SMALL = ("--gin_param", "FineTuning.least_updates = 0", "--gin_param", "FineTuning.peak = 0.005")
@@ -69,6 +73,40 @@ def test_a_changed_temperature_is_not_taken_for_what_was_written(tuned, tmp_path
     assert not (tmp_path / "hf").exists()
 
 
+def test_a_lost_file_that_decides_answers_is_missed_and_made_again(tuned, files, electra, tmp_path):
+    folder = shutil.copytree(tuned[0], tmp_path / "run")
+    ask = ["predict", "--input", folder, "--all", "--file", files / "test.jsonl"]
+    answers, file = run_command(*ask).stdout, folder / "seed-0/calibration.json"
+    written = file.read_bytes()
+    file.unlink()
+    score = ["evaluate", "--input", folder, "--file", files / "test.jsonl"]
+    for words in (ask, score, ["convert", "--input", file.parent, "--output", tmp_path / "hf"]):
+        done = run_command(*words)
+        assert done.returncode == 2 and "calibration.json: it is not there" in done.stderr, done.stderr
+        assert str(file) in done.stderr and "type the command that trained the model once more" in done.stderr
+    assert not (tmp_path / "hf").exists()
+    done = run_command("inspect", file.parent)
+    assert done.returncode == 0 and "is not there" in done.stdout
+    done = run_command(*of_files(files, electra, folder))
+    assert done.returncode == 0 and "a new run" not in done.stderr, done.stderr
+    assert file.read_bytes() == written and run_command(*ask).stdout == answers
+    (folder / "seed-0/metrics.jsonl").unlink()  # which checkpoint is the best stands in run.json, too
+    assert run_command(*ask) == (0, answers, "")
+    (folder / "seed-0/tokenizer/tokenizer_config.json").unlink()
+    done = run_command(*ask)
+    assert done.returncode == 2 and "lost files: tokenizer_config.json" in done.stderr
+
+
+def test_without_results_no_run_of_several_is_taken_for_the_best(tuned, tmp_path):
+    folder = shutil.copytree(tuned[0], tmp_path / "run")
+    (folder / "results.json").unlink()
+    assert run_command("predict", "--input", folder, "sea").returncode == 0  # there is one
+    shutil.copytree(folder / "seed-0", folder / "seed-1")
+    done = run_command("predict", "--input", folder, "sea")
+    assert done.returncode == 2 and "results.json is not there" in done.stderr
+    assert f"--input {folder / 'seed-0'}" in done.stderr
+
+
 def test_answers_are_lines_of_json_too_and_several_models_are_averaged(tuned, files, tmp_path):
     folder, _ = tuned
     columns = run_command("predict", "--input", folder, "--all", "--file", files / "test.jsonl").stdout.splitlines()
@@ -84,6 +122,31 @@ def test_answers_are_lines_of_json_too_and_several_models_are_averaged(tuned, fi
     assert electra_tf.predict([folder, folder], ["sea sea sea"]) == electra_tf.predict(folder, ["sea sea sea"])
 
 
+def test_what_a_file_holds_is_not_obeyed_by_a_terminal(electra, tmp_path):
+    """Words and labels on standard output; in JSON they are escaped as JSON has it."""
+    (tmp_path / "a.jsonl").write_text('{"tokens": ["sea", "\\u001b]0;x\\u0007", "\\u009b2J"]}\n')
+    model = read_model(electra)
+    table = model_tensors(dataclasses.asdict(model.config) | {"num_labels": 2}, "encoder", ("token_classifier",))
+    weights = {t.ours: np.zeros(t.shape("ours"), np.float32) for t in table}
+    tagger = LoadedModel("ElectraForTokenClassification", model.config, weights, ("token_classifier",))
+    write_folder(tmp_path / "hf", tagger.answering(["O", "\x9bB"]), model.tokenizer)
+    words = ["predict", "--input", tmp_path / "hf", "--file", tmp_path / "a.jsonl", "--all"]
+    done = run_command(*words)
+    assert done.returncode == 0, done.stderr
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()[1:4]] == ["sea", r"\x1b]0;x\x07", r"\x9b2J"]
+    done = run_command(*words, "--json")
+    assert "\x9b" not in done.stdout and "\x1b" not in done.stdout
+    said = json.loads(done.stdout)["words"]
+    assert [one["word"] for one in said] == ["sea", "\x1b]0;x\x07", "\x9b2J"] and "\x9bB" in said[0]["all"]
+
+
+def test_the_file_that_is_asked_about_is_not_written_over(tuned, tmp_path):
+    file = write(tmp_path / "a.csv", "review\nsea\n")
+    done = run_command("predict", "--input", tuned[0], "--file", file, "--output", tmp_path / "." / "a.csv")
+    assert done.returncode == 2 and "the output is the file that is read" in done.stderr
+    assert file.read_text() == "review\nsea\n"
+
+
 def test_predictions_that_cannot_be_written_leave_nothing_half(tuned, files, tmp_path):
     folder, _ = tuned
     (blocked := tmp_path / "a.csv").write_text("review\nsea\n")
@@ -91,9 +154,23 @@ def test_predictions_that_cannot_be_written_leave_nothing_half(tuned, files, tmp
     assert done.returncode == 2 and "the file cannot be written" in done.stderr and "Traceback" not in done.stderr
     older = tmp_path / "older.tsv"
     older.write_text("older")
-    done = run_command("predict", "--input", folder, "--output", older, given="sea\n" * 3 + "\ud800\n")
-    assert done.returncode == 2, done
+    for more, reason in ([], "the file was not written here, or was changed"), (["--overwrite"], "surrogate"):
+        done = run_command("predict", "--input", folder, "--output", older, *more, given="sea\n" * 3 + "\ud800\n")
+        assert done.returncode == 2 and reason in done.stderr, done
     assert older.read_text() == "older" and sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "older.tsv"]
+
+
+def test_answers_are_replaced_by_others_until_a_person_changes_them(tuned, tmp_path):
+    answers, predict = tmp_path / "answers.tsv", ["predict", "--input", tuned[0], "--output", tmp_path / "answers.tsv"]
+    for text in ("sea sea sea", "was was was"):
+        assert run_command(*predict, text).returncode == 0
+    assert answers.read_text().splitlines()[1].startswith("bad")
+    answers.write_text(mine := answers.read_text().replace("bad", "good"))
+    done = run_command(*predict, "was was was")
+    assert done.returncode == 2 and "name another file, or add --overwrite" in done.stderr
+    assert answers.read_text() == mine
+    assert run_command(*predict, "--overwrite", "was was was").returncode == 0
+    assert answers.read_text() != mine
 
 
 def test_answers_to_glues_test_files_are_a_zip_as_its_server_takes_it(tuned, tmp_path):
@@ -154,6 +231,15 @@ def test_errors_of_a_user_are_status_2_without_a_traceback(tuned, files, electra
         "there is no train.tsv": ["finetune", "--task", "sst2", "--data", tmp_path, *rest],
         "name one: ": ["convert", "--input", folder, "--to", "safetensors", "--output", tmp_path / "hf"],
         "--text names 2 columns": ["predict", "--input", folder, "--text", "a,b", "--file", files / "test.jsonl"],
+        "the columns are stars, stars": [
+            "evaluate",
+            "--input",
+            folder,
+            "--text",
+            "stars",
+            "--file",
+            files / "test.jsonl",
+        ],
         "none: the model is no run of several": ["predict", "--input", electra, "--task", "rte", "sea"],
         "--seeds is one": [*of_files(files, electra, tmp_path / "run"), "--seeds", "one"],
     }

@@ -21,8 +21,8 @@ from electra_tf.finetuning.published import PUBLISHED
 from electra_tf.finetuning.run import finetune
 from electra_tf.finetuning.settings import FineTuning
 from electra_tf.models.presets import PRESETS, Preset
-from electra_tf.text.engines import WordPieceSettings
-from electra_tf.text.wordpiece import WordPieceTokenizer
+from electra_tf.text.wordpiece_normalization import WordPieceSettings
+from electra_tf.text.wordpiece_tokenizer import WordPieceTokenizer
 from electra_tf.text.wordpiece_vocabulary import train_vocabulary
 from electra_tf.training.recipe import Recipe
 

@@ -7,6 +7,7 @@ import lzma
 import pytest
 
 from electra_tf.errors import InputError
+from electra_tf.finetuning.classification import Classification, Multilabel, Regression, alike, check_told_apart
 from electra_tf.finetuning.records import read_file
 
 
@@ -58,12 +59,29 @@ def test_a_record_says_where_it_stands(tmp_path):
         ("a.csv", b"text,text,label\nsea,ship,1\n", "several columns called 'text'"),
         ("a.csv", b"text,label\nsea,1,2\n", "3 columns, and there are names for 2.*line 2"),
         ("a.csv", b'text,label\n"sea,1\n', "the quotes do not match"),
-        ("a.csv", b"text,label\ncaf\xe9,1\n", "byte 14 is not UTF-8.*line 2"),
+        ("a.csv", b"text,label\ncaf\xe9,1\n", "byte 0xe9 is not UTF-8.*line 2"),
         ("a.jsonl", b'{"text": "sea", "label": 1}\n{"text"\n', "this is no JSON.*line 2"),
         ("a.jsonl", b'{"text": "sea", "label": 1}\n{"text": "ship"}\n', "the row has no 'label'.*line 2"),
-        ("a.jsonl", b"[1]\n", "this is a list"),
+        ("a.jsonl", b"[1]\n", "this is a list.*a line of its own"),
+        ("a.jsonl", b'{"text": "\\ud800", "label": 1}\n', "half a surrogate pair, '.{1,2}ud800'.*line 1"),
+        ("a.csv", b"text;label\nsea;1\n", "there is no column 'text'.*parted by semicolons"),
+        ("a.csv", b"text\tlabel\nsea\t1\n", "there is no column 'text'.*parted by tabs"),
         ("a.jsonl", b'{"text": ["sea"], "label": 1}\n', "'text' is a list.*line 1"),
+        ("a.jsonl", b'{"text": "sea", "text": "ship", "label": 1}\n', "'text' stands twice in an object.*line 1"),
+        ("a.jsonl", b'{"text": "sea", "label": NaN}\n', "the row has no 'label'.*line 1"),
+        ("a.jsonl", b'{"text": "sea", "label": ["a", null]}\n', "the row has no 'label'.*line 1"),
+        ("a.jsonl", b'{"text": "sea", "label": ["a|b"]}\n', r"the label 'a\|b' has a \| in it.*line 1"),
+        (
+            "a.csv",
+            b"text,label\nsea,1\n\xef\xbb\xbftext,label\nship,0\n",
+            "the line of names stands here again.*line 3",
+        ),
+        ("a.csv", b"text,label\nse\0a,1\n", "a NUL byte.*line 2.*tr -d"),
+        ("a.csv", b"text,label\rsea,1\r", "carriage returns alone.*tr "),
+        ("a.tsv", b"\xff\xfet\0e\0x\0t\0", "the file is UTF-16.*iconv -f utf-16"),
+        ("a.csv", b"version https://git-lfs.github.com/spec/v1\n", "the file is what Git LFS puts.*git lfs pull"),
         ("a.xlsx", b"PK", "files that end in '.xlsx' cannot be read"),
+        ("b.xlsx", b"PK\3\4", "the file is a zip archive"),
         ("a.csv.gz", b"no gzip", "it cannot be read"),
     ],
 )
@@ -71,6 +89,72 @@ def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path, name, conten
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"(?s){words}"):
         read_file(tmp_path / name, ("text",), "label")
+
+
+def test_a_small_packed_file_takes_no_memory_of_a_large_one(tmp_path, monkeypatch):
+    """The bound is lowered here; as it is, a file of 1.3 MB could become that large."""
+    monkeypatch.setattr("electra_tf.finetuning.records._MOST", 100_000)
+    (tmp_path / "a.csv.xz").write_bytes(lzma.compress(b"text,label\n" + b"sea,1\n" * 100_000))
+    with pytest.raises(InputError, match="becomes more than 100,000 bytes"):
+        read_file(tmp_path / "a.csv.xz", ("text",), "label")
+
+
+def test_a_packed_file_is_known_by_what_it_holds(tmp_path):
+    (tmp_path / "a.csv").write_bytes(gzip.compress(b"text,label\nsea,1\n"))
+    assert read_file(tmp_path / "a.csv", ("text",), "label").records[0].texts == ("sea",)
+
+
+@pytest.mark.parametrize("label", ["cafe\u0301", "caf\u00e9\u200b", "\ufeffcaf\u00e9"])
+def test_labels_that_look_the_same_are_refused(tmp_path, label):
+    rows = rows_of(tmp_path / "a.csv", f"text,label\nsea,caf\u00e9\nship,{label}\n")
+    assert [found for _, found in rows] == ["caf\u00e9", label]
+    records = read_file(tmp_path / "a.csv", ("text",), "label").records
+    for family in (Classification, Multilabel):
+        with pytest.raises(InputError, match=r"(?s)'caf\\xe9'.*look the same.*a.csv"):
+            family.of(records)
+    with pytest.raises(InputError, match=r"which only looks like 'caf\\xe9'"):
+        Classification(("caf\u00e9", "tea"), (1.0, 1.0)).targets(records[1:])
+
+
+def test_labels_that_are_probably_meant_as_one_are_told():
+    labels = ("1", "1.0", "01", "Good", "good", "b", "\uff42", "bad")
+    assert alike(labels) == [("1", "1.0"), ("1", "01"), ("Good", "good"), ("b", "\uff42")]
+    assert alike(("1.1", "1.2", "nan", "na", "inf")) == []
+
+
+def test_joined_letters_are_others_than_letters(tmp_path):
+    check_told_apart(("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u062e"), "a.csv")
+
+
+def test_a_text_taken_for_a_label_and_a_file_taken_for_a_text_are_refused(tmp_path, monkeypatch):
+    rows_of(tmp_path / "a.csv", f"text,label\nsea,{'so ' * 400}\nship,b\n")
+    records = read_file(tmp_path / "a.csv", ("text",), "label").records
+    for family in (Classification, Multilabel):
+        with pytest.raises(InputError, match=r"(?s)the label has 1,199 characters: 'so so.*line 2"):
+            family.of(records)
+    monkeypatch.setattr("electra_tf.finetuning.records._LONGEST", 20)
+    with pytest.raises(InputError, match=r"(?s)'text' has 23 characters.*line 4.*a quotation mark that is not closed"):
+        rows_of(tmp_path / "a.csv", 'text,label\n"sea,1\nship,0\nman is old",1\n')
+
+
+def test_a_label_nan_has_its_place_among_the_others(tmp_path):
+    for labels in (["nan", "2", "1", "a"], ["2", "1", "a", "nan"]):
+        rows_of(tmp_path / "a.csv", "text,label\n" + "".join(f"sea,{label}\n" for label in labels))
+        records = read_file(tmp_path / "a.csv", ("text",), "label").records
+        assert Classification.of(records).labels == ("1", "2", "a", "nan")
+
+
+def test_numbers_without_a_deviation_are_refused(tmp_path):
+    rows_of(tmp_path / "a.csv", "text,label\nsea,1e200\nship,-1e200\n")
+    with pytest.raises(InputError, match=r"the numbers are too large, up to 1e\+200"):
+        Regression.of(read_file(tmp_path / "a.csv", ("text",), "label").records)
+
+
+def test_an_error_is_no_longer_than_one_can_read(tmp_path):
+    names = ",".join(f"column{number}" for number in range(100_000))
+    with pytest.raises(InputError, match="there is no column 'text'") as error:
+        rows_of(tmp_path / "a.csv", f"{names}\n{',' * 99_999}\n")
+    assert len(str(error.value)) < 10_000
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):

@@ -12,22 +12,19 @@ import pytest
 import electra_tf
 from electra_tf.checkpoints import read_model
 from electra_tf.checkpoints.convert import convert
-from electra_tf.checkpoints.run_directory import (
-    best_steps,
-    checkpoint_folder,
-    list_checkpoints,
-    read_checkpoint,
-    read_metrics,
-    read_run,
-)
+from electra_tf.checkpoints.metrics_jsonl import read_metrics
+from electra_tf.checkpoints.run_checkpoints import best_steps, checkpoint_folder, list_checkpoints, read_checkpoint
+from electra_tf.checkpoints.run_directory import read_run
+from electra_tf.checkpoints.run_json import OUTCOME, read_description
 from electra_tf.errors import CheckpointError, ConfigError, InputError, OutputError, TrainingError
 from electra_tf.finetuning.classification import Classification
-from electra_tf.finetuning.predict import Predictor
+from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.records import read_file
 from electra_tf.finetuning.run import finetune
 from electra_tf.finetuning.settings import FineTuning
 from electra_tf.locks import locked_folder
 from electra_tf.models.presets import PRESETS, Preset
+from electra_tf.seals import sealed
 from electra_tf.training.recipe import Recipe
 
 RECIPE = Recipe(batch_size=16, log_every=10, compiler="graph")
@@ -259,15 +256,24 @@ def test_a_run_does_not_go_on_with_other_dev_rows(tuned, files, electra, tmp_pat
     assert (folder / "results.json").read_bytes() == before
 
 
-def test_a_run_whose_log_is_lost_is_judged_by_its_newest_checkpoint(tuned, files, electra, tmp_path):
+@pytest.mark.parametrize("known", [True, False])
+def test_a_run_whose_log_is_lost_keeps_its_verdict_or_is_judged_by_its_newest_checkpoint(
+    known, tuned, files, electra, tmp_path
+):
     folder, result, _ = tuned
     copied = shutil.copytree(folder, tmp_path / "run")
     before = list_checkpoints(copied / "seed-0")
     (copied / "seed-0" / "metrics.jsonl").unlink()
+    if not known:  # as a run that ended before verdicts were kept
+        described = read_description(copied / "seed-0")
+        del described[OUTCOME]
+        (copied / "seed-0" / "run.json").write_text(json.dumps(sealed(described)))
     settings, log = settings_of(files, test=str(files / "test.jsonl"), length=64), io.StringIO()
     again = finetune(settings, copied, electra, recipe=RECIPE, seeds=(0, 1), stream=log)
     assert list_checkpoints(copied / "seed-0") == before
-    assert again["runs"][0]["step"] == before[-1][0] and again["runs"][0]["dev"]["accuracy"] > 0.9
+    step = result["runs"][0]["step"] if known else before[-1][0]
+    assert again["runs"][0]["step"] == step and again["runs"][0]["dev"]["accuracy"] > 0.9
+    assert not known or again["runs"][0]["dev"] == result["runs"][0]["dev"]
     assert again["runs"][1] == result["runs"][1]
 
 
@@ -334,6 +340,25 @@ def test_the_average_of_the_best_checkpoints_is_used_where_it_is_not_worse(files
     assert Predictor.open(tmp_path / "run").score(records)["accuracy"] == run["dev"]["accuracy"]
     again = finetune(settings, tmp_path / "run", electra, recipe=RECIPE, stream=io.StringIO())
     assert again == result
+    lost = ["average.json", *(["average/index.json"] if verdict["used"] else [])]
+    for name in lost:
+        shutil.rmtree(folder / "average") if name.startswith("average/") else (folder / name).unlink()
+        with pytest.raises(CheckpointError, match=f"{name}: it is not there"):
+            Predictor.open(tmp_path / "run")
+        again = finetune(settings, tmp_path / "run", electra, recipe=RECIPE, stream=io.StringIO())
+        assert again == result
+        assert Predictor.open(tmp_path / "run").score(records)["accuracy"] == run["dev"]["accuracy"]
+
+
+def test_a_batch_of_more_rows_than_the_file_has_is_learned_from_and_warned_of(files, electra, tmp_path):
+    lines = (files / "train.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "train.csv").write_text("".join(lines[:51]))
+    settings, log = settings_of(files, train=str(tmp_path / "train.csv"), epochs=40.0), io.StringIO()
+    recipe = dataclasses.replace(RECIPE, batch_size=400)
+    result = finetune(settings, tmp_path / "run", electra, recipe=recipe, stream=log)
+    assert list_checkpoints(tmp_path / "run/seed-0")[-1][0] == 40
+    assert "warning: a batch is 400 rows, and there are 50: each is in it about 8.0 times" in log.getvalue()
+    assert result["best"] > 0.9 > result["commonest"]
 
 
 def test_a_length_that_the_model_cannot_take_and_some_unknown_tokens_are_warned_of(files, electra, tmp_path):

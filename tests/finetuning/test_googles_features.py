@@ -7,14 +7,14 @@ import tarfile
 import numpy as np
 import pytest
 
-from electra_tf.finetuning.choice import Choice
-from electra_tf.finetuning.choice_files import read_choices
 from electra_tf.finetuning.classification import Classification, Regression
 from electra_tf.finetuning.families import read_records
+from electra_tf.finetuning.multiple_choice import Choice
+from electra_tf.finetuning.multiple_choice_files import read_choices
 from electra_tf.finetuning.published import columns_of
+from electra_tf.finetuning.question_answering import Spans
 from electra_tf.finetuning.question_files import Answer, Question
 from electra_tf.finetuning.run import in_both_orders
-from electra_tf.finetuning.spans import Spans
 from electra_tf.finetuning.tagged_files import read_tagged
 from electra_tf.finetuning.tagging import Tagging
 from electra_tf.finetuning.tags import Scheme

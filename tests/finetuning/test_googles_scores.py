@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from test_googles_features import questions
 
-from electra_tf.finetuning import answer_scores, metrics
+from electra_tf.finetuning import answer_metrics, metrics
+from electra_tf.finetuning.best_answers import Beam
+from electra_tf.finetuning.question_answering import CONDITIONAL, JOINT, TRANSFORMERS, Spans
 from electra_tf.finetuning.question_files import read_questions
-from electra_tf.finetuning.spans import CONDITIONAL, JOINT, TRANSFORMERS, Beam, Spans
 from electra_tf.finetuning.task import probabilities
 from electra_tf.text.tokenizer import Tokenizer
 
@@ -157,7 +158,7 @@ def test_alberts_scores_are_those_of_its_scripts(alberts, googles_albert, featur
         [recorded[name][record.id] for record in records] for name in ("predictions_without_threshold", "null_odds")
     )
     best, official = recorded["best_thresholds"], recorded[f"{_EVALUATION}_by_the_official_rule"]
-    scores = answer_scores.no_answer_scores(golds, said, odds, best["best_f1_thresh"])
+    scores = answer_metrics.no_answer_scores(golds, said, odds, best["best_f1_thresh"])
     assert 100 * scores["best_f1"] == pytest.approx(best["best_f1"])
     assert 100 * scores["best_exact"] == pytest.approx(best["best_exact"])
     assert [100 * scores[name] for name in ("exact", "f1")] == pytest.approx([official["exact"], official["f1"]])
@@ -201,16 +202,16 @@ _EVALUATION = "evaluation_of_the_same_at_best_f1_threshold"
 
 def test_scores_of_pairs_are_those_of_the_scripts(scoring):
     ways = {
-        "squad_v1": (answer_scores.exact_match, answer_scores.word_f1),
-        "squad_v2": (answer_scores.exact_match, answer_scores.word_f1_of_none),
-        "korquad": (answer_scores.exact_match_korean, answer_scores.character_f1),
+        "squad_v1": (answer_metrics.exact_match, answer_metrics.word_f1),
+        "squad_v2": (answer_metrics.exact_match, answer_metrics.word_f1_of_none),
+        "korquad": (answer_metrics.exact_match_korean, answer_metrics.character_f1),
     }
     for one in scoring[0]["pairs"]:
         for name, scores in ways.items():
             found = [max(score(gold, one["prediction"]) for gold in one["golds"]) for score in scores]
             assert found == pytest.approx(one[name]), (name, one)
-        assert answer_scores.normalised(one["prediction"]) == one["normalized"][0]
-        assert answer_scores.normalised_korean(one["prediction"]) == one["normalized"][1]
+        assert answer_metrics.normalised(one["prediction"]) == one["normalized"][0]
+        assert answer_metrics.normalised_korean(one["prediction"]) == one["normalized"][1]
 
 
 def test_scores_with_thresholds_are_those_of_the_script(scoring):
@@ -222,12 +223,12 @@ def test_scores_with_thresholds_are_those_of_the_script(scoring):
     said, odds = ([one[key][name] for name in names] for key in ("predictions", "null_odds"))
     keys = {"exact": "exact", "f1": "f1", "HasAns_f1": "f1_answer", "NoAns_exact": "exact_none"}
     for at, theirs in one["evaluation"].items():
-        found = answer_scores.no_answer_scores(golds, said, odds, float(at))
+        found = answer_metrics.no_answer_scores(golds, said, odds, float(at))
         for key, ours in keys.items():
             assert found[ours] * 100 == pytest.approx(theirs[key]), (at, key)
-    best = answer_scores.no_answer_scores(golds, said, odds, 0.0)
+    best = answer_metrics.no_answer_scores(golds, said, odds, 0.0)
     # The script looks within groups of equal odds, too, and reports what no threshold reaches; ours are reached.
-    again = answer_scores.no_answer_scores(golds, said, odds, best["best_f1_threshold"])
+    again = answer_metrics.no_answer_scores(golds, said, odds, best["best_f1_threshold"])
     assert again["f1"] == pytest.approx(best["best_f1"])
     theirs = max(one["f1"] for one in one["evaluation_at_best_thresholds"].values())
     assert best["best_f1"] * 100 >= theirs - 1e-9
@@ -238,8 +239,8 @@ def test_korquads_scores_are_those_of_its_script(scoring, features, shared):
     said = scoring[0]["korquad"]["predictions"]
     pairs = [([answer.text for answer in record.answers], said[record.id]) for record in records]
     theirs = scoring[0]["korquad"]["korquad_script"]
-    exact = np.mean([max(answer_scores.exact_match_korean(g, text) for g in golds) for golds, text in pairs])
-    f1 = np.mean([max(answer_scores.character_f1(g, text) for g in golds) for golds, text in pairs])
+    exact = np.mean([max(answer_metrics.exact_match_korean(g, text) for g in golds) for golds, text in pairs])
+    f1 = np.mean([max(answer_metrics.character_f1(g, text) for g in golds) for golds, text in pairs])
     assert [100 * exact, 100 * f1] == pytest.approx([theirs["official_exact_match"], theirs["official_f1"]])
     assert task.by_characters
 

@@ -14,7 +14,7 @@ from small_tasks import FAMILIES, words_of
 sys.path.append(str(Path(__file__).parents[1] / "guarantees"))
 from lives import end, outcome, run, start
 
-from electra_tf.checkpoints.run_directory import list_checkpoints
+from electra_tf.checkpoints.run_checkpoints import list_checkpoints
 
 LIMIT = 2e-6  # of the relative difference of a loss
 DYING = Path(__file__).with_name("dying_command.py")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_tf.checkpoints.models import LoadedModel
+from electra_tf.checkpoints.loaded_model import LoadedModel
 from electra_tf.checkpoints.transformers_folder import write_folder
 from electra_tf.finetuning.batching import Rows
 from electra_tf.finetuning.classification import Classification
 from electra_tf.finetuning.objective import TaskObjective
-from electra_tf.finetuning.spans import Spans
+from electra_tf.finetuning.question_answering import Spans
 from electra_tf.finetuning.tagging import Tagging
 from electra_tf.finetuning.tags import Scheme
 from electra_tf.models.config import EncoderConfig

@@ -1,4 +1,4 @@
-"""Tagging from a file to words with tags: windows, what is learned, answers, and transformers' pipeline."""
+"""Tagging from a file to words with tags: what is learned, answers, and transformers' pipeline."""
 
 import dataclasses
 import io
@@ -6,18 +6,16 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from in_process import run_command
 from telling_words import tagged
 
 from electra_tf.checkpoints.convert import convert
 from electra_tf.errors import InputError
-from electra_tf.finetuning.predict import Predictor
+from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.run import finetune
 from electra_tf.finetuning.settings import FineTuning
 from electra_tf.finetuning.tagged_files import Sentence, read_tagged
-from electra_tf.finetuning.tagging import Tagging, units_of, windows_of
+from electra_tf.finetuning.tagging import Tagging, units_of
 from electra_tf.finetuning.tags import Scheme
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.training.recipe import Recipe
@@ -79,16 +77,6 @@ def test_transformers_pipeline_gives_the_same_tags_and_probabilities(tuned, tmp_
         at += len(word) + 1
 
 
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=60), st.integers(4, 20))
-def test_windows_fit_and_every_word_belongs_to_one(sizes, room):
-    windows = windows_of(7, sizes, room)
-    owned = [word for window in windows for word in range(window.own_first, window.own_end)]
-    assert sorted(owned) == list(range(len(sizes)))
-    for window in windows:
-        assert window.sentence == 7 and window.first <= window.own_first < window.own_end <= window.end
-        assert sum(min(size, room) for size in sizes[window.first : window.end]) <= room
-
-
 def test_a_word_without_pieces_is_unknown_and_characters_share_a_piece(quick_vocab):
     tokenizer = Tokenizer.from_pretrained(quick_vocab)
     plain = Sentence(("sea", "\u200b"), ("O", "O"), "")
@@ -133,12 +121,19 @@ def test_an_export_answers_files_and_lines_as_its_run_does(tuned, tmp_path):
         ("-DOCSTART- -X- O O\n\nEU x\nsaid y\n\nBonn z\n", [("EU", "said"), ("Bonn",)]),
         ("EU\nsaid\n\nBonn\n", [("EU", "said"), ("Bonn",)]),
         ("New York\nHello\n", [("New", "York"), ("Hello",)]),
+        ("the\n\nsea\nship ship\n", [("the",), ("sea",), ("ship", "ship")]),
         ("the sea is blue\nthe man is old\n", [("the", "sea", "is", "blue"), ("the", "man", "is", "old")]),
     ],
 )
 def test_files_without_tags_are_columns_or_sentences_by_what_is_there(content, words, tmp_path):
     (tmp_path / "a.txt").write_text(content)
     assert [one.words for one in read_tagged(tmp_path / "a.txt", labelled=False).records] == words
+
+
+def test_a_line_that_is_broken_makes_no_sentences_of_the_others(tmp_path):
+    (tmp_path / "a.txt").write_text("EU B-ORG\nsaid O\n\n" * 5 + "it x O\n")
+    with pytest.raises(InputError, match=r"(?s)the line has 3 columns: 'it x O'.*line 16"):
+        read_tagged(tmp_path / "a.txt", labelled=False)
 
 
 def test_one_tag_alone_is_refused(electra, tmp_path):

@@ -135,11 +135,28 @@ def test_layouts_of_files_are_told_apart(tmp_path):
         ("EU B-ORG\nsaid\n", "line 2.*a word and its tag"),
         ("a b\tO\nc d\tO O O\n", "2 words and 1 tags"),
         ("\n\n", "the file is empty"),
+        ("EU NNP B-ORG\nsaid O\n", "the line has 2 columns.*line 2.*3, as the lines above"),
+        ("EU B-ORG\nsaid O\nit 0\nBonn B-LOC\n", "the tag '0' stands beside B-ORG, B-LOC"),
+        ("EU B-ORG\nsaid O\nit U\nBonn B-LOC\n", "the tag 'U' stands beside B-ORG, B-LOC"),
     ],
 )
 def test_what_does_not_match_is_said_with_its_line(tmp_path, text, words):
     with pytest.raises(InputError, match=f"(?s){words}|1 column.*line 2"):
         read_tagged(write(tmp_path / "a.txt", text))
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ('{"tokens": ["a"], "tags": [""]}', "a tag is empty"),
+        ('{"tokens": ["a"], "tags": [null]}', "the row has no 'tags'"),
+        ('{"tokens": [["a"]], "tags": ["O"]}', "'tokens' is a list"),
+        ('{"tokens": ["a"], "tags": 1}', "there is no list 'tags'"),
+    ],
+)
+def test_what_is_no_tag_of_json_is_said(tmp_path, line, words):
+    with pytest.raises(InputError, match=f"(?s){words}.*line 2"):
+        read_tagged(write(tmp_path / "a.jsonl", f'{{"tokens": ["a"], "tags": ["O"]}}\n{line}\n'))
 
 
 def test_every_shared_file_is_read_as_it_is(shared):

@@ -9,7 +9,7 @@ import pytest
 from lives import outcome, run, small_run
 from small_run import SIZES
 
-from electra_tf.checkpoints.run_directory import list_checkpoints
+from electra_tf.checkpoints.run_checkpoints import list_checkpoints
 from electra_tf.data.builder import build_data
 
 OF_ELECTRA = {"Electra.discriminator": SIZES, "Electra.initial_weights": "random"}

@@ -12,7 +12,7 @@ import tensorflow as tf
 from lives import end
 
 from electra_tf.finetuning.objective import TaskObjective, Totals
-from electra_tf.finetuning.spans import Spans
+from electra_tf.finetuning.question_answering import Spans
 from electra_tf.layers.dense import ACTIVATIONS, LayerNorm
 from electra_tf.models import SpanAnswerer
 from electra_tf.optimizers.adamw import AdamW

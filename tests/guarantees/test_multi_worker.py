@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from lives import end, small_run, start
 
-from electra_tf.checkpoints.run_directory import list_checkpoints, read_checkpoint
+from electra_tf.checkpoints.run_checkpoints import list_checkpoints, read_checkpoint
 
 RECIPE = {"Recipe.steps": 20, "Recipe.log_every": 5, "Recipe.checkpoint_every": 10, "Recipe.eval_every": 0}
 RECIPE |= {"Schedule.warmup_steps": 2}

@@ -12,10 +12,11 @@ import tensorflow as tf
 from lives import outcome, small_run
 from small_run import RECIPE, SHORT, SIZES, settings
 
-from electra_tf.checkpoints.run_directory import list_checkpoints, read_checkpoint
+from electra_tf.checkpoints.run_checkpoints import list_checkpoints, read_checkpoint
 from electra_tf.data.reader import DataSet
 from electra_tf.pretraining.electra import ReplacedTokenDetection
 from electra_tf.pretraining.tokens import Tokens
+from electra_tf.training.kept_checkpoints import Kept
 from electra_tf.training.loop import Trainer
 from electra_tf.training.state import State
 from electra_tf.training.step import Step
@@ -144,4 +145,4 @@ def _state(model_dir, data):
     recipe, model, masking, schedule, optimizer = settings()
     objective = ReplacedTokenDetection(model, masking, Tokens.of(dataset.tokenizer), recipe.steps)
     step = Step(objective, optimizer, schedule, recipe.steps, recipe.seed)
-    return State(model_dir, Trainer(strategy, step, dataset, recipe.batch_size, recipe.seed), {})
+    return State(model_dir, Trainer(strategy, step, dataset, recipe.batch_size, recipe.seed), {}, Kept())

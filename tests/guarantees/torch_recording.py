@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional
 from transformers import ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining
 
-from electra_tf.checkpoints.name_tables import joint_tensors
 from electra_tf.checkpoints.torch_classes import from_torch
 from electra_tf.checkpoints.translation import translate
+from electra_tf.checkpoints.weight_names import joint_tensors
 from electra_tf.models.config import EncoderConfig
 
 STEPS, ROWS, LENGTH, MASKED = 9, 6, 21, 4

@@ -94,10 +94,28 @@ def test_the_same_shared_layer_drops_other_units_at_every_depth():
     """One block, used twice: were its masks the same, swapping the two calls' seeds could not be seen."""
     encoder = Encoder(ALBERT.replace(num_hidden_layers=2, hidden_dropout_prob=0.5))
     seeds = []
-    encoder.transformer.call_block = lambda block, x, mask, training, seed: seeds.append(tuple(seed.numpy())) or x
+    encoder.transformer.call_block = lambda block, x, mask, seed, **_: seeds.append(tuple(seed.numpy())) or x
     encoder(ids_of(2, 5), training=True, seed=tf.constant([1, 2, 0]))
     assert len(set(seeds)) == 2
     assert {seed[2] for seed in seeds} == {0}
+
+
+@pytest.mark.parametrize("config", [ELECTRA, ALBERT])
+def test_the_first_token_alone_is_that_of_all_tokens(config):
+    """Values and gradients; with either kind of mask."""
+    encoder, ids = Encoder(config), ids_of(3, 9)
+    real = np.arange(9) < np.array([[9], [4], [1]])
+    for mask in (real.astype("int32"), (real[:, :, None] & real[:, None, :]).astype("int32")):
+        results = []
+        for first_only in (False, True):
+            with tf.GradientTape() as tape:
+                first = encoder(ids, mask, first_only=first_only)[:, :1]
+                loss = tf.reduce_sum(tf.sin(first))
+            gradients = tape.gradient(loss, [variable.value for variable in encoder.trainable_variables])
+            results.append([first, *map(tf.convert_to_tensor, gradients)])
+        for whole, alone in zip(*results, strict=True):
+            np.testing.assert_allclose(alone, whole, rtol=1e-4, atol=1e-5)
+    assert encoder(ids, first_only=True).shape == (3, 1, config.hidden_size)
 
 
 def test_dropout_with_a_seed_is_a_function_of_the_global_row():

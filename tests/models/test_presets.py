@@ -12,9 +12,10 @@ import pytest
 from electra_tf.errors import ConfigError
 from electra_tf.models import Encoder, MaskedLanguageModel, ReplacedTokenDetector
 from electra_tf.models.encoder import count_parameters
-from electra_tf.models.presets import PRESETS, generator_config, preset
+from electra_tf.models.generator_size import generator_config
+from electra_tf.models.presets import PRESETS, preset
 from electra_tf.models.task_models import masked_lm_head, replaced_token_head
-from electra_tf.pretraining.parts import Parts
+from electra_tf.pretraining.joint_model import Parts
 from electra_tf.pretraining.settings import Electra
 from electra_tf.pretraining.sharing import Sharing, build_towers
 

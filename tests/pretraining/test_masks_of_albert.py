@@ -15,7 +15,7 @@ from vocabularies import numbered
 from word_batches import CLS, PAD, SEP, TOKENS, batch_of, chosen, full_rows, words
 
 from electra_tf.data.corpus import read_documents
-from electra_tf.data.pair_packing import _albert_pairs
+from electra_tf.data.original_packing import _albert_pairs
 from electra_tf.pretraining.mask_units import Numbers, accepted_grams, length_shares, run_starts, word_starts
 from electra_tf.pretraining.masking import Masking, mask, maskable
 from electra_tf.text.tokenizer import Tokenizer

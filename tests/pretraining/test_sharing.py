@@ -5,8 +5,8 @@ import pytest
 
 from electra_tf.errors import ConfigError
 from electra_tf.models import EncoderConfig, named_variables
-from electra_tf.models.presets import generator_config
-from electra_tf.pretraining.parts import Parts
+from electra_tf.models.generator_size import generator_config
+from electra_tf.pretraining.joint_model import Parts
 from electra_tf.pretraining.sharing import Sharing, build_towers
 
 DISCRIMINATOR = EncoderConfig(

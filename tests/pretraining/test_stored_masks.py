@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from electra_tf.data.examples import STATIC_MASKS
-from electra_tf.data.importing import import_records
+from electra_tf.data.import_google_records import import_records
 from electra_tf.data.reader import DataSet
 from electra_tf.pretraining.evaluation import MaskedLMEvaluation
 from electra_tf.pretraining.masked_lm import MaskedLanguageModelling
@@ -15,7 +15,7 @@ from electra_tf.pretraining.run import pretrain
 from electra_tf.pretraining.settings import MaskedLM
 from electra_tf.pretraining.tokens import Tokens
 from electra_tf.seals import sealed
-from electra_tf.text.wordpiece import WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import WordPieceTokenizer
 from electra_tf.training.recipe import Recipe
 
 ENCODER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

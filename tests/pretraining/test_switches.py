@@ -12,7 +12,8 @@ from vocabularies import numbered
 
 from electra_tf.checkpoints import read_model
 from electra_tf.checkpoints.convert import convert
-from electra_tf.checkpoints.run_directory import list_checkpoints, read_checkpoint, read_run
+from electra_tf.checkpoints.run_checkpoints import list_checkpoints, read_checkpoint
+from electra_tf.checkpoints.run_directory import read_run
 from electra_tf.errors import ConfigError
 from electra_tf.models import named_variables
 from electra_tf.models.encoder import count_parameters
@@ -23,8 +24,8 @@ from electra_tf.pretraining.electra import ReplacedTokenDetection
 from electra_tf.pretraining.masking import Masking, mask
 from electra_tf.pretraining.run import pretrain
 from electra_tf.pretraining.settings import Electra
+from electra_tf.training.initial_weights import Start
 from electra_tf.training.recipe import Recipe
-from electra_tf.training.start import Start
 from electra_tf.training.step import Step
 
 SIZES = {

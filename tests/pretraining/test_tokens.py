@@ -9,7 +9,7 @@ from electra_tf.pretraining.run import pretrain
 from electra_tf.pretraining.settings import Electra
 from electra_tf.pretraining.tokens import Tokens, begins_in_albert
 from electra_tf.text.sentencepiece_vocabulary import train_sentencepiece
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 from electra_tf.training.recipe import Recipe
 
 

@@ -11,7 +11,7 @@ import pytest
 from absl import flags
 
 from electra_tf.cli import vocab
-from electra_tf.text.wordpiece import SPECIAL_TOKENS
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from electra_tf.errors import InputError
-from electra_tf.text.engines import SPECIAL_TOKENS
 from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece import SPECIAL_TOKENS
 
 WORDS = "cat sat e ##1 c ##o ##v ##i ##d ##s [unused0] [ mask ] s"
 VOCABULARY = [*SPECIAL_TOKENS, *WORDS.split()]

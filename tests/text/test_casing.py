@@ -6,9 +6,9 @@ import string
 import pytest
 
 from electra_tf.errors import InputError
-from electra_tf.text.engines import SPECIAL_TOKENS
 from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.wordpiece import WordPieceSettings
+from electra_tf.text.wordpiece import SPECIAL_TOKENS
+from electra_tf.text.wordpiece_tokenizer import WordPieceSettings
 
 LOWER, UPPER = string.ascii_lowercase, string.ascii_uppercase
 SMALL = [f"{a}{b}{c}" for a in LOWER for b in LOWER[:8] for c in LOWER[:5]]  # 1040 words

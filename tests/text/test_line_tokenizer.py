@@ -14,7 +14,7 @@ from electra_tf.errors import ConfigError
 from electra_tf.text.line_tokenizer import LineTokenizer
 from electra_tf.text.rows import flatten
 from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.wordpiece import WordPieceSettings, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import WordPieceSettings, WordPieceTokenizer
 
 SETTINGS = {
     "lower": WordPieceSettings(),
@@ -173,7 +173,7 @@ def test_the_reference_engine_does_without_tensorflow():
     program = (
         "import sys; import electra_tf.text.wordpiece_vocabulary;"
         "from electra_tf.text.line_tokenizer import LineTokenizer;"
-        "from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer;"
+        "from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer;"
         "LineTokenizer(WordPieceTokenizer(SPECIAL_TOKENS), 'reference')(['a']);"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'tensorflow_text', 'keras')))"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from electra_tf.errors import DependencyError
 from electra_tf.text.mecab import mecab
-from electra_tf.text.wordpiece import WordPieceSettings, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import WordPieceSettings, WordPieceTokenizer
 from electra_tf.text.wordpiece_vocabulary import train_vocabulary
 
 CASED = WordPieceSettings(lower_case=False)

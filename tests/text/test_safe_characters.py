@@ -6,7 +6,7 @@ import json
 import pytest
 
 from electra_tf.text import safe_characters
-from electra_tf.text.wordpiece import WordPieceSettings
+from electra_tf.text.wordpiece_tokenizer import WordPieceSettings
 
 LOWER, CASED = WordPieceSettings(), WordPieceSettings(lower_case=False)
 

@@ -6,7 +6,7 @@ import pytest
 
 from electra_tf.errors import ConfigError, InputError
 from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
 
 VOCABULARY = [*SPECIAL_TOKENS, "the", "cap", "##tain", "looked", "at", "sea", "[", "]", "mask", ".", "é", "e"]
 

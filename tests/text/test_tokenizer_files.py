@@ -7,7 +7,7 @@ import pytest
 from electra_tf.errors import InputError, OutputError
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.tokenizer_files import OtherTokenizerError
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
 
 VOCABULARY = [*SPECIAL_TOKENS, "été", "ete", "Ete", "中", "##国", "国", "\u2028", "a"]
 ALL_SETTINGS = [

@@ -11,7 +11,7 @@ import pytest
 from in_process import run_command
 
 from electra_tf.checkpoints import pretrained, write_folder
-from electra_tf.checkpoints.name_tables import model_tensors
+from electra_tf.checkpoints.weight_names import model_tensors
 from electra_tf.data.examples import decode
 from electra_tf.data.manifest import read_manifest
 from electra_tf.data.records import read_records

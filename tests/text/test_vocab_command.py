@@ -18,7 +18,7 @@ from electra_tf.text.mecab import mecab
 from electra_tf.text.sentencepiece import SentencePieceSettings
 from electra_tf.text.sentencepiece_vocabulary import count_blank_separated, measure_sentencepiece, train_sentencepiece
 from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.wordpiece import WordPieceSettings, WordPieceTokenizer
+from electra_tf.text.wordpiece_tokenizer import WordPieceSettings, WordPieceTokenizer
 from electra_tf.text.wordpiece_vocabulary import train_vocabulary
 
 
@@ -90,7 +90,7 @@ def test_bad_input_is_refused_and_what_was_there_stays(electra_tf_vocab, tmp_pat
     WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "kept"]).save(tmp_path / "made")
     before = {path: path.read_bytes() for path in (tmp_path / "made").iterdir()}
     with pytest.raises(error):
-        electra_tf_vocab(f"--input={tmp_path}/bad.txt", f"--output={tmp_path}/made", *options)
+        electra_tf_vocab(f"--input={tmp_path}/bad.txt", f"--output={tmp_path}/made", "--overwrite", *options)
     assert {path: path.read_bytes() for path in (tmp_path / "made").iterdir()} == before
 
 
@@ -218,12 +218,6 @@ def test_json_lines_under_another_name_are_known(electra_tf_vocab, corpus):
     assert reports[0] == reports[1]
 
 
-def test_an_empty_name_of_the_output_is_refused(electra_tf_vocab, corpus, monkeypatch):
-    monkeypatch.chdir(corpus)
-    with pytest.raises(flags.IllegalFlagValueError, match="--output is empty"):
-        electra_tf_vocab(f"--input={corpus}/a.txt", "--output=")
-
-
 @pytest.mark.parametrize(
     "line",
     [
@@ -272,7 +266,7 @@ def test_a_full_disk_leaves_the_older_vocabulary(electra_tf_vocab, corpus):
     )
     assert done.returncode == 2 and "cannot be written" in done.stderr
     assert {path: path.read_bytes() for path in (corpus / "made").iterdir()} == before
-    assert not [path.name for path in corpus.iterdir() if path.name.startswith(".new")]
+    assert not [path.name for path in corpus.iterdir() if path.name.startswith(".")]
 
 
 def test_a_folder_with_something_else_is_refused_before_the_work(electra_tf_vocab, corpus):
@@ -280,6 +274,22 @@ def test_a_folder_with_something_else_is_refused_before_the_work(electra_tf_voca
     (corpus / "made" / "thesis.tex").write_text("x")
     with pytest.raises(OutputError, match=r"(?s)thesis\.tex.*name another --output"):
         electra_tf_vocab(f"--input={corpus}/nothing.txt", f"--output={corpus}/made")
+
+
+def test_a_vocabulary_of_somebody_else_is_replaced_when_that_is_said_alone(electra_tf_vocab, corpus):
+    made = [f"--input={corpus}/a.txt", "--size=300", f"--output={corpus}/made"]
+    (corpus / "made").mkdir()
+    (corpus / "made" / "tokenizer.json").write_text("mine")
+    with pytest.raises(OutputError, match=r"(?s)not written here.*tokenizer\.json.*add --overwrite"):
+        electra_tf_vocab(*made)
+    assert (corpus / "made" / "tokenizer.json").read_text() == "mine"
+    electra_tf_vocab(*made, "--overwrite")
+    vocabulary = (corpus / "made" / "vocab.txt").read_bytes()
+    electra_tf_vocab(*made)  # its own is replaced unasked
+    (corpus / "made" / "vocab.txt").write_bytes(vocabulary + b"more\n")
+    with pytest.raises(OutputError, match=r"changed since: vocab\.txt"):
+        electra_tf_vocab(*made)
+    assert (corpus / "made" / "vocab.txt").read_bytes() == vocabulary + b"more\n"
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(electra_tf_vocab, tmp_path, monkeypatch):

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer as RustTokenizer
 from tokenizers import models, pre_tokenizers, trainers
 
 from electra_tf.errors import ConfigError, InputError
-from electra_tf.text.engines import normalizer
-from electra_tf.text.wordpiece import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
+from electra_tf.text.wordpiece_normalization import normalizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceSettings, WordPieceTokenizer
 from electra_tf.text.wordpiece_vocabulary import count_words, measure_vocabulary, train_vocabulary
 
 CASED = WordPieceSettings(lower_case=False)

@@ -5,7 +5,8 @@ from in_process import run_command
 
 from electra_tf.cli.gin_files import configured
 from electra_tf.errors import ConfigError
-from electra_tf.pretraining.run import settings_of
+from electra_tf.pretraining.masking import Masking
+from electra_tf.pretraining.run import pretrain, settings_of
 from electra_tf.settings import check_parallel
 from electra_tf.training.devices import Devices, is_chief, make_strategy, use_threads
 from electra_tf.training.recipe import Recipe
@@ -55,6 +56,12 @@ def test_a_setting_that_no_run_can_have_is_refused(param):
         (_, model, masking, *_), _ = configured(Recipe, settings_of, [], [param])
         model.towers(8000)
         masking.predictions(128)
+
+
+def test_more_masks_than_a_row_of_the_data_has_are_refused_before_anything_is_written(quick_data, tmp_path):
+    with pytest.raises(ConfigError, match=r"(?s)max_predictions is 33.*at most 32"):
+        pretrain(quick_data, tmp_path / "run", masking=Masking(max_predictions=33))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 2**53, -(2**53)])

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from electra_tf.checkpoints.run_directory import read_metrics
+from electra_tf.checkpoints.metrics_jsonl import read_metrics
 from electra_tf.errors import OutputError
 from electra_tf.training.metrics import (
     Area,

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,25 +16,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from electra_tf.checkpoints.facts import of_run
-from electra_tf.checkpoints.run_directory import (
-    list_checkpoints,
-    newest_intact,
-    read_checkpoint,
-    read_metrics,
-    read_run,
-    write_state,
-)
+from electra_tf.checkpoints.checkpoint_inspection import of_run
+from electra_tf.checkpoints.metrics_jsonl import read_metrics
+from electra_tf.checkpoints.run_checkpoints import list_checkpoints, newest_intact, read_checkpoint, write_state
+from electra_tf.checkpoints.run_directory import read_run
 from electra_tf.data.builder import build_data
 from electra_tf.data.records import frame, read_records
-from electra_tf.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
+from electra_tf.errors import CheckpointError, ConfigError, DataError, InputError, OutputError, TrainingError
 from electra_tf.locks import locked_folder
 from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.pretraining import run
 from electra_tf.pretraining.masking import Masking
 from electra_tf.pretraining.settings import Electra
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 from electra_tf.training.recipe import Recipe
+from electra_tf.training.run_description import write_description
 
 
 def pretrain(*arguments, schedule=None, **keywords):
@@ -216,6 +215,18 @@ def test_what_is_free_may_change_and_is_said_and_more_steps_come_by_extending(
     assert [step for step, _ in list_checkpoints(copied)] == [2, 4, 6, 7]
 
 
+def test_a_tokenizer_that_cannot_be_written_is_told_by_its_place_in_the_run(quick_vocab, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="File too large") as error:
+            write_description(tmp_path / "run", {}, Tokenizer.from_pretrained(quick_vocab), None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.where == tmp_path / "run" / "tokenizer"
+    assert not list((tmp_path / "run").iterdir())
+
+
 def test_a_damaged_description_is_refused(copied, quick_data, tiny_model, tiny_recipe):
     (copied / "run.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"run\.json"):
@@ -371,6 +382,27 @@ def test_a_state_that_is_no_state_is_a_damaged_checkpoint_whatever_its_checksum(
     assert "no safetensors file" in captured.err and captured.out == ""
 
 
+@pytest.mark.parametrize("name", ["state.safetensors", "index.json"])
+def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_a_damaged_one(
+    copied, quick_data, tiny_model, tiny_recipe, monkeypatch, name
+):
+    """The superuser may read everything: here the opening fails. As another user: `tests/cli/test_another_user.py`."""
+    newest = copied / "checkpoints" / "step-00000006" / name
+
+    def opened(path, *arguments, **options):
+        if str(path) == str(newest):
+            raise PermissionError(13, "Permission denied", str(path))
+        return io_open(path, *arguments, **options)
+
+    io_open = io.open
+    monkeypatch.setattr("io.open", opened)
+    monkeypatch.setattr("builtins.open", opened)
+    for reader in (read_run, of_run, lambda run: pretrain(quick_data, run, tiny_model, tiny_recipe)):
+        with pytest.raises(InputError, match="the checkpoint cannot be read: Permission denied") as error:
+            reader(copied)
+        assert error.value.where == newest
+
+
 def test_a_flipped_byte_of_the_newest_state_is_told_by_inspect(copied):
     path = copied / "checkpoints" / "step-00000006" / "state.safetensors"
     content = bytearray(path.read_bytes())
@@ -395,6 +427,16 @@ def test_examples_longer_than_the_models_positions_are_refused(quick_data, tiny_
     with pytest.raises(ConfigError, match="32 tokens long, the discriminator has 31 positions"):
         pretrain(quick_data, tmp_path / "new", short, tiny_recipe)
     assert not (tmp_path / "new").exists()
+
+
+def test_data_that_the_vocabulary_does_not_know_are_told_first(tiny_run, tiny_model, tiny_recipe, tmp_path):
+    WordPieceTokenizer([*SPECIAL_TOKENS, "the", "cat", "."]).save(tmp_path / "vocab")
+    (tmp_path / "text.txt").write_text("the zebra .\n\nthe cat .\n\n" * 50)
+    build_data(tmp_path / "text.txt", tmp_path / "vocab", tmp_path / "data", length=32, held_out=0, processes=0)
+    recipe = dataclasses.replace(tiny_recipe, steps=1)
+    said, _ = said_by(tmp_path / "data", tmp_path / "run", tiny_model, recipe)
+    assert said.startswith("warning: 16.7% of the tokens to learn from are [UNK]")
+    assert "[UNK]" not in tiny_run.said
 
 
 def test_data_of_less_than_a_batch_are_refused(quick_data, tiny_model, tiny_recipe, tmp_path):

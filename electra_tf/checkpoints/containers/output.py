@@ -1,29 +1,34 @@
-"""Where a converted model goes: a folder that lists what was written into it, so that nothing of others is lost."""
+"""Where results go: a folder that lists what was written into it, or a file that carries its own hash, so that nothing
+of others is lost.
+"""
 
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from electra_tf.errors import OutputError
-from electra_tf.files import remove, tidy, told, whole_folder
+from electra_tf.files import remove, tidy, told, whole_file, whole_folder
 
 LIST = ".electra_tf.json"  # names and SHA-256 of what was written
 CARD = "README.md"
+# The SHA-256 of a file as it was written here, beside its contents: it goes where a rename takes the file, and not into
+# a person's copy of it.
+MARK = "user.electra_tf.sha256"
 
 
 @dataclass(frozen=True)
 class Output(os.PathLike):
-    """A folder to write, and what may become of the one that is there.
+    """A folder or file to write, and what may become of the one that is there.
 
     Attributes:
         overwrite: whether files of a model's names, that were not written here, are replaced. All others stay, and so
-            does a README.md.
-        instead_of: the folder whose place it will take, where that is another.
+            does a README.md. Of a single file, whether it is replaced.
+        instead_of: the folder or file whose place it will take, where that is another.
     """
 
     path: Path
@@ -56,11 +61,11 @@ def output_folder(
     folder = Path(place).resolve()
     old = folder if place.instead_of is None else place.instead_of.resolve()
     with told("folder", old, megabytes):
-        foreign = _foreign(old, None if is_listed else is_known)
-    if foreign and not place.overwrite:
+        others = foreign(old, None if is_listed else is_known)
+    if others and not place.overwrite:
         raise OutputError(
-            f"the folder holds what was not written here, or was changed since: {', '.join(foreign[:5])}"
-            + (", ..." if len(foreign) > 5 else ""),
+            f"the folder holds what was not written here, or was changed since: {', '.join(others[:5])}"
+            + (", ..." if len(others) > 5 else ""),
             where=old,
             expected="a new folder, or one as it was written here, which is replaced",
             remedy=f"name another folder, or add --overwrite: only files of a model's names are replaced, no {CARD}",
@@ -70,7 +75,7 @@ def output_folder(
         yield aside
         if is_listed:
             digests = {path.name: _digest(path) for path in sorted(aside.iterdir()) if path.name != LIST}
-        for name in foreign:
+        for name in others:
             if name == CARD or not is_known(name) or not _is_plain(old / name):
                 _keep(old / name, aside / name)
                 if is_listed and name == CARD:
@@ -79,8 +84,49 @@ def output_folder(
             (aside / LIST).write_text(json.dumps({"files": digests}, indent=1) + "\n", "utf-8")
 
 
-def _foreign(folder, is_known):
-    """Names in a folder that are not as they were written here."""
+@contextmanager
+def output_file(place, megabytes: float) -> Iterator[Path]:
+    """As `files.whole_file`, for a file where a person may have put one.
+
+    Args:
+        place: a path, or an `Output`. megabytes: as there.
+
+    Raises: `OutputError` where there is a file that was not written here, or was changed since, and `place` does not
+        say that it may be replaced; or something that is no file. On a file system without extended attributes every
+        file that is there counts as such; an empty one never does.
+    """
+    place = place if isinstance(place, Output) else Output(Path(place))
+    old = Path(place.instead_of or place.path).resolve()
+    with told("file", old, megabytes):
+        is_foreign = old.exists() and not _is_ours(old)
+    if old.exists() and not old.is_file():
+        raise OutputError(
+            "there is something of this name that is no file", where=old, remedy="name another file as the output"
+        )
+    if is_foreign and not place.overwrite:
+        raise OutputError(
+            "the file was not written here, or was changed since",
+            where=old,
+            expected="a new file, or one as it was written here, which is replaced",
+            remedy="name another file, or add --overwrite",
+        )
+    with whole_file(place, megabytes) as aside:
+        yield aside
+        with suppress(OSError, AttributeError):  # not every file system, or platform, has a place for it
+            os.setxattr(aside, MARK, _digest(aside).encode())
+
+
+def _is_ours(path):
+    if not path.is_file() or path.stat().st_size == 0:  # an empty one holds nothing that could be lost
+        return path.is_file()
+    try:
+        return os.getxattr(path, MARK).decode() == _digest(path)
+    except (OSError, AttributeError):
+        return False
+
+
+def foreign(folder: Path, is_known: Callable[[str], bool] | None = None) -> list[str]:
+    """Names in a folder that are not as they were written here: by its list; with `is_known`, by their names alone."""
     if not folder.is_dir():
         return []
     tidy(folder)

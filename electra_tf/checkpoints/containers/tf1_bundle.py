@@ -10,9 +10,9 @@ import numpy as np
 
 from electra_tf.checkpoints.containers.output import output_folder
 from electra_tf.checkpoints.containers.safetensors import numpy_type
-from electra_tf.checkpoints.containers.tf1_index import read_index
+from electra_tf.checkpoints.containers.tf1_index import Entry, read_index, write_index
 from electra_tf.errors import CheckpointError
-from electra_tf.files import masked_checksum
+from electra_tf.files import check_fetched, masked_checksum
 
 PREFIX = "model.ckpt"
 _FILES = (f"{PREFIX}.index", f"{PREFIX}.data-00000-of-00001", "checkpoint")
@@ -92,20 +92,17 @@ def write_variables(folder, tensors: Mapping[str, np.ndarray], beside: Mapping[s
 
     Raises: `OutputError` when the folder cannot be written.
     """
-    import tensorflow as tf
-
-    names, known = sorted(tensors), {*_FILES, *(beside or {})}
-    with output_folder(folder, known.__contains__, sum(array.nbytes for array in tensors.values()) / 1e6) as aside:
-        try:
-            tf.raw_ops.SaveV2(
-                prefix=str(aside / PREFIX),
-                tensor_names=names,
-                shape_and_slices=[""] * len(names),
-                tensors=[tensors[name] for name in names],
-            )
-        except tf.errors.OpError as error:
-            reason = str(error).splitlines()[0].split("; ")[-1]  # after TensorFlow's own names and places
-            raise OSError(reason.removesuffix(" [Op:SaveV2]")) from error
+    known, megabytes = {*_FILES, *(beside or {})}, sum(array.nbytes for array in tensors.values()) / 1e6
+    with output_folder(folder, known.__contains__, megabytes) as aside:
+        index, data = (aside / name for name in _FILES[:2])
+        entries, place = {}, 0
+        with open(data, "wb") as file:
+            for name in sorted(tensors):
+                content, (dtype, shape) = tensors[name].tobytes(), (str(tensors[name].dtype), tensors[name].shape)
+                file.write(content)
+                entries[name] = Entry(dtype, shape, 0, place, len(content), masked_checksum(content), False)
+                place += len(content)
+        write_index(index, entries)
         pointer = f'model_checkpoint_path: "{PREFIX}"\nall_model_checkpoint_paths: "{PREFIX}"\n'
         for name, text in {"checkpoint": pointer, **(beside or {})}.items():
             (aside / name).write_text(text, "utf-8")
@@ -145,6 +142,9 @@ def _by_tensorflow(prefix, name):
 
 
 def _damaged(found, prefix, error):
+    for end in (".index", ".data-*"):
+        for file in prefix.parent.glob(glob.escape(prefix.name) + end):
+            check_fetched(file)
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return CheckpointError(
         f"{found}: {reason}",

@@ -1,10 +1,10 @@
-"""The index of a TF-V1 checkpoint, read without TensorFlow: a LevelDB table of names and where their numbers lie.
+"""The index of a TF-V1 checkpoint, without TensorFlow: a LevelDB table of names and where their numbers lie.
 
 Formats: LevelDB's doc/table_format.md; tensorflow/core/protobuf/tensor_bundle.proto. Everything in it is checked before
-it is used: a forged index would end TensorFlow's process.
+it is used: a forged index would end TensorFlow's process. What is written are the bytes that TensorFlow writes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,9 @@ _TRAILER = 5  # bytes behind a block: how it is packed, and its checksum
 TYPES = {1: ("float32", 4), 2: ("float64", 8), 3: ("int32", 4), 4: ("uint8", 1), 5: ("int16", 2), 6: ("int8", 1)}
 TYPES |= {7: ("string", None), 8: ("complex64", 8), 9: ("int64", 8), 10: ("bool", 1), 14: ("bfloat16", 2)}
 TYPES |= {17: ("uint16", 2), 18: ("complex128", 16), 19: ("float16", 2), 22: ("uint32", 4), 23: ("uint64", 8)}
+_NUMBERS = {name: number for number, (name, _) in TYPES.items()}
+_BLOCK = 262_144  # bytes, from which on the next row begins another block
+_RESTART = 16  # rows, after which a key is written as a whole again
 _MOST_AXES = 254
 _LONGEST = 1000  # bytes of a name
 
@@ -160,3 +163,82 @@ def _shape(message):
     if len(axes) > _MOST_AXES or any(size >> 63 for size in axes):
         raise ValueError(f"a shape in it has {len(axes)} axes, or one below 0")
     return tuple(axes)
+
+
+def write_index(path: Path, entries: Mapping[str, Entry]) -> None:
+    """Writes the index of variables that are not parted, their data in one file. An `OSError` is passed on."""
+    header = _field(1, 1) + _field(3, _field(1, 1))  # so many files; of the format's first version
+    rows = [(b"", header), *sorted((name.encode(), _message(entry)) for name, entry in entries.items())]
+    blocks, written = list(_blocks(rows, _RESTART)), bytearray()
+
+    def add(block):
+        """Returns the block's handle."""
+        offset, packing = len(written), b"\0"  # none
+        checksum = masked_checksum(block + packing)
+        written.extend(block + packing + checksum.to_bytes(4, "little"))
+        return _number(offset) + _number(len(block))
+
+    after = [keys[0] for keys, _ in blocks[1:]] + [None]
+    ends = [_end(keys[-1], key) for (keys, _), key in zip(blocks, after, strict=True)]
+    index = [(end, add(block)) for end, (_, block) in zip(ends, blocks, strict=True)]
+    ((_, about), (_, last)) = (*_blocks([], 1), *_blocks(index, 1))
+    footer = add(about) + add(last)
+    path.write_bytes(written + footer.ljust(_FOOTER - 8, b"\0") + _MAGIC.to_bytes(8, "little"))
+
+
+def _blocks(rows, restart) -> Iterator[tuple[list[bytes], bytes]]:
+    """Blocks of sorted rows, each with its keys; the inverse of `_rows`."""
+    keys, content, restarts = [], bytearray(), [0]
+    for key, value in rows:
+        if len(content) + 4 * (len(restarts) + 1) >= _BLOCK:
+            yield keys, _ended(content, restarts)
+            keys, content, restarts = [], bytearray(), [0]
+        shared = _shared(keys[-1], key) if len(keys) % restart else 0
+        if keys and len(keys) % restart == 0:
+            restarts.append(len(content))
+        content += _number(shared) + _number(len(key) - shared) + _number(len(value)) + key[shared:] + value
+        keys.append(key)
+    yield keys, _ended(content, restarts)
+
+
+def _ended(content, restarts):
+    return bytes(content) + b"".join(at.to_bytes(4, "little") for at in (*restarts, len(restarts)))
+
+
+def _end(key, following):
+    """A short key that is not before the last one of a block, and before what follows, if anything does."""
+    if following is None:
+        at = next((at for at, byte in enumerate(key) if byte < 255), None)
+        return key if at is None else key[:at] + bytes([key[at] + 1])
+    at = _shared(key, following)
+    shortens = at < min(len(key), len(following)) and key[at] + 1 < following[at]
+    return key[:at] + bytes([key[at] + 1]) if shortens else key
+
+
+def _shared(one, other):
+    """How many bytes two keys begin with alike."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _number(value):
+    """The inverse of `_varint`."""
+    parts = bytearray()
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def _field(number, value):
+    """A field of a protocol buffer: a whole number, which is left out where it is 0, or bytes."""
+    if isinstance(value, bytes):
+        return _number(number << 3 | 2) + _number(len(value)) + value
+    return _number(number << 3) + _number(value) if value else b""
+
+
+def _message(entry):
+    """The inverse of `_entry`."""
+    shape = b"".join(_field(2, _field(1, size)) for size in entry.shape)
+    message = _field(1, _NUMBERS[entry.dtype]) + _field(2, shape) + _field(3, entry.shard)
+    message += _field(4, entry.offset) + _field(5, entry.size)
+    return message + _number(6 << 3 | 5) + entry.checksum.to_bytes(4, "little")

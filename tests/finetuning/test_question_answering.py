@@ -1,0 +1,229 @@
+"""Answers in texts from a file to a span: what is learned, and transformers' pipeline."""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+from telling_words import squad
+
+from electra_tf.checkpoints import read_model
+from electra_tf.checkpoints.convert import convert
+from electra_tf.errors import CheckpointError, ConfigError, InputError
+from electra_tf.finetuning.predictor import Predictor
+from electra_tf.finetuning.question_answering import Spans
+from electra_tf.finetuning.question_files import Question, read_questions
+from electra_tf.finetuning.run import finetune
+from electra_tf.finetuning.settings import FineTuning
+from electra_tf.text.tokenizer import Tokenizer
+from electra_tf.training.recipe import Recipe
+
+RECIPE = Recipe(batch_size=16, log_every=20, compiler="graph")
+
+
+def tuned_on(folder, checkpoint, lacking=0.0, **changes):
+    """(run, result, log, dev file)."""
+    log, files = io.StringIO(), {}
+    for seed, (name, count) in enumerate({"train": 500, "dev": 60}.items()):
+        files[name] = folder / f"{name}.json"
+        files[name].write_text(json.dumps(squad(count, seed, lacking, 24 if name == "train" else 80)))
+    settings = FineTuning(task="span", train=str(files["train"]), dev=str(files["dev"]), length=32, stride=8)
+    settings = dataclasses.replace(
+        settings, question_length=8, epochs=6.0, least_updates=0, peak=1e-2, layer_decay=1.0, **changes
+    )
+    result = finetune(settings, folder / "run", checkpoint, recipe=RECIPE, stream=log)
+    return folder / "run", result, log.getvalue(), files["dev"]
+
+
+@pytest.fixture(scope="module")
+def tuned(electra, tmp_path_factory):
+    return tuned_on(tmp_path_factory.mktemp("spans"), electra)
+
+
+def test_it_learns_and_the_score_is_that_of_the_answers(tuned):
+    folder, result, log, dev = tuned
+    assert result["metric"] == "f1" and result["best"] > 0.6 > result["commonest"] == 0
+    assert "longer texts are seen in windows" in log and "SQuAD's JSON" in log
+    predictor, records = Predictor.open(folder), read_questions(dev).records
+    assert predictor.score(records) == {name: result["runs"][0]["dev"][name] for name in ("exact", "f1")}
+    answers = list(predictor(records))
+    assert all(answer.label in record.context for answer, record in zip(answers, records, strict=True))
+    right = np.mean([answer.label == record.answers[0].text for answer, record in zip(answers, records, strict=True)])
+    assert right == pytest.approx(result["runs"][0]["dev"]["exact"])
+
+
+def test_transformers_pipeline_gives_the_same_answers(tuned, tmp_path):
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    convert(tuned[0] / "seed-0", tmp_path / "hf")
+    pipeline = transformers.pipeline("question-answering", str(tmp_path / "hf"), device="cpu")
+    records = [record for record in read_questions(tuned[3]).records if len(record.context.split()) < 12][:8]
+    predictor = Predictor.open(tuned[0])
+    for record, answer in zip(records, predictor(records), strict=True):
+        theirs = pipeline(question=record.question, context=record.context, max_answer_len=30)
+        assert theirs["answer"] == answer.label and theirs["score"] == pytest.approx(answer.probability, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["electra", "albert"])
+def test_googles_heads_tell_which_questions_have_no_answer(family, request, tmp_path):
+    folder, result, log, dev = tuned_on(tmp_path, request.getfixturevalue(family), 0.4, head="google")
+    assert result["metric"] == "best_f1" and "no answer" in log
+    dev_scores = result["runs"][0]["dev"]
+    assert dev_scores["best_f1"] >= dev_scores["f1"] and "best_f1_threshold" in dev_scores
+    predictor, records = Predictor.open(folder), read_questions(dev).records
+    assert predictor.task.threshold == dev_scores["best_f1_threshold"]
+    found = predictor.score(records)
+    assert found["f1"] == pytest.approx(dev_scores["best_f1"])  # at the threshold that was best there
+    task = "squad" if family == "electra" else None
+    (prefix,) = convert(folder / "seed-0", tmp_path / "tf1", "tf1", task=task, settings={"num_attention_heads": 2})
+    before, after = read_model(folder / "seed-0"), read_model(prefix, settings={"num_attention_heads": 2})
+    assert {*after.heads} >= {*before.heads} - {"pooler"}
+    for name, array in before.weights.items():
+        np.testing.assert_array_equal(after.weights[name], array, err_msg=name)
+    with pytest.raises(CheckpointError, match="no class of transformers can hold"):
+        convert(folder / "seed-0", tmp_path / "hf")
+
+
+def test_of_a_window_without_the_answer_the_first_token_is_learned(quick_vocab):
+    tokenizer = Tokenizer.from_pretrained(quick_vocab)
+    context = " ".join(["the captain said"] * 12 + ["sea"])
+    record = Question("1", "the sea", context, (read_answer(context, "sea"),), "")
+    split = Spans(stride=8).split([record], tokenizer, 32)
+    batch = split.rows.batch(np.arange(len(split.rows)), 32)
+    held = [window.first <= len(context.split()) - 1 < window.end for window in split.places]
+    assert sum(held) >= 1 and not all(held)
+    for row, holds in enumerate(held):
+        start, end = batch["start"][row], batch["end"][row]
+        assert (start > 0) == holds and batch["impossible"][row] == (not holds)
+        if holds:
+            ids = batch["input_ids"][row][start : end + 1].tolist()
+            assert ids == tokenizer.encode("sea", add_special_tokens=False).ids
+    compat = Spans(stride=8, answerable_windows=True).split([record], tokenizer, 32)
+    assert not compat.rows.targets["impossible"].any()
+
+
+def read_answer(context, text):
+    from electra_tf.finetuning.question_files import Answer
+
+    return Answer(text, context.index(text))
+
+
+def test_padding_is_no_part_of_an_answer(quick_vocab):
+    tokenizer, task = Tokenizer.from_pretrained(quick_vocab), Spans(beam=2)
+    split = task.split([Question("1", "the sea", "the captain said", (), "")], tokenizer, 64, learned=False)
+    scores = np.zeros(64, np.float32)
+    scores[20:], tokens = 9.0, len(split.rows.ids[0][0])  # of padding
+    scores[split.places[0].at] = 1.0
+    alone, padded = (task.found([(x, x, None, None)], split)[0] for x in (scores[:tokens], scores))
+    assert alone == padded and alone.texts[0] == "the"
+
+
+@pytest.mark.slow
+def test_a_test_file_is_answered_at_the_dev_rows_threshold_and_an_export_answers_alike(electra, tmp_path):
+    (tmp_path / "test.json").write_text(json.dumps(squad(60, 5, 0.4)))
+    folder, result, *_ = tuned_on(tmp_path, electra, 0.4, test=str(tmp_path / "test.json"))
+    (run,), records = result["runs"], read_questions(tmp_path / "test.json").records
+    predictor = Predictor.open(folder)
+    assert predictor.task.threshold == run["dev"]["best_f1_threshold"]
+    scores = predictor.score(records)
+    assert run["test"] == {name: value for name, value in scores.items() if not name.startswith("best_")}
+    convert(folder / "seed-0", tmp_path / "hf")
+    assert list(Predictor.open(tmp_path / "hf")(records)) == list(predictor(records))
+    assert Predictor.open(tmp_path / "hf").score(records) == scores
+    log = folder / "seed-0/metrics.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    changed = [
+        line | {"best_f1_threshold": 99.0, "best_f1": 1.0 - line["step"] / 1e6} if "best_f1" in line else line
+        for line in lines
+    ]
+    for text in ("", "".join(json.dumps(line) + "\n" for line in changed)):
+        log.write_text(text)  # what a log says decides nothing once the run is finished
+        assert Predictor.open(folder).score(records) == scores
+
+
+def test_a_table_has_ids_and_says_where_an_answer_begins(tmp_path):
+    (tmp_path / "a.csv").write_text("id,question,context,answer,answer_start\nq7,what,the sea the sea,sea,12\n")
+    (one,) = read_questions(tmp_path / "a.csv").records
+    assert one.id == "q7" and one.answers == (("sea", 12),)
+
+
+@pytest.mark.parametrize("content", ['{"data": {"a": 1}}', '{"data": [1]}', '{"data": [{"paragraphs": [1]}]}'])
+def test_json_of_another_shape_is_refused(content, tmp_path):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match=r"is not as it should be|no questions"):
+        read_questions(tmp_path / "a.json")
+
+
+_CHANGES = {
+    "not in the context": lambda one, answer: answer.update(text=""),
+    "KeyError: 'answers'": lambda one, answer: one.pop("answers"),
+    "`is_impossible` is 'false'": lambda one, answer: one.update(is_impossible="false"),
+}
+
+
+@pytest.mark.parametrize("words", _CHANGES)
+def test_a_question_that_could_be_meant_otherwise_is_refused(words, tmp_path):
+    """What is left out or written otherwise is no question without an answer."""
+    given = squad(3, 0)
+    one = given["data"][0]["paragraphs"][1]["qas"][0]
+    _CHANGES[words](one, one["answers"][0])
+    (tmp_path / "a.json").write_text(json.dumps(given))
+    with pytest.raises(InputError, match=words):
+        read_questions(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("content", ['{"data": [{"paragraph": []}]}', '{"data": [{"paragraphs": [{"context": "a"}]}]}'])
+def test_questions_that_are_called_otherwise_are_not_left_out(content, tmp_path):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match="a question is not as it should be: KeyError"):
+        read_questions(tmp_path / "a.json", labelled=False)
+
+
+@pytest.mark.parametrize("span", [[4, 7], [-3, 2], [6, 4]])
+def test_an_answer_of_mrqa_ends_within_its_context(span, tmp_path):
+    one = {"qid": "7", "question": "what", "detected_answers": [{"text": "sea", "char_spans": [span]}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps({"context": "the sea", "qas": [one]}) + "\n")
+    with pytest.raises(InputError, match=f"from character {span[0]} to {span[1]} of a context of 7"):
+        read_questions(tmp_path / "a.jsonl")
+
+
+def test_a_field_that_is_null_is_no_text(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"question": "what", "context": null, "answer": ""}\n')
+    with pytest.raises(InputError, match=r"(?s)the row has no 'context'.*line 1"):
+        read_questions(tmp_path / "a.jsonl")
+
+
+def test_a_question_leaves_room_for_the_text(electra, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(squad(20, 0)))
+    settings = FineTuning(task="span", train=str(tmp_path / "a.json"), question_length=60)
+    with pytest.raises(ConfigError, match="question_length is 60, and a row has 64 tokens"):
+        finetune(settings, tmp_path / "run", electra, stream=io.StringIO())
+
+
+def test_rows_of_a_table_are_read_and_an_answer_that_is_not_there_is_said(tmp_path):
+    rows = "question,context,answer\nwho,the captain said,captain\nwhat,his house,\n"
+    (tmp_path / "a.csv").write_text(rows)
+    first, second = read_questions(tmp_path / "a.csv").records
+    assert first.answers[0] == ("captain", 4) and second.answers == ()
+    (tmp_path / "b.csv").write_text(rows.replace(",captain\n", ",ship\n"))
+    with pytest.raises(InputError, match=r"(?s)'ship' is not in the context.*b.csv, line 2"):
+        read_questions(tmp_path / "b.csv")
+    mrqa = {"context": "the sea", "qas": [{"qid": "7", "question": "what", "detected_answers": [
+        {"text": "sea", "char_spans": [[4, 6]]}]}]}  # fmt: skip
+    (tmp_path / "c.jsonl").write_text('{"header": {"dataset": "NewsQA"}}\n' + json.dumps(mrqa) + "\n")
+    (one,) = read_questions(tmp_path / "c.jsonl").records
+    assert one.id == "7" and one.answers == (("sea", 4),)
+
+
+def test_wrong_offsets_and_questions_without_any_answer_are_refused(electra, tmp_path):
+    wrong = squad(3, 0)
+    wrong["data"][0]["paragraphs"][1]["qas"][0]["answers"][0]["answer_start"] += 1
+    (tmp_path / "a.json").write_text(json.dumps(wrong))
+    with pytest.raises(InputError, match=r"(?s)is not in the context at character.*question 'q1'"):
+        read_questions(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text(json.dumps(squad(20, 0, lacking=1.0)))
+    with pytest.raises(InputError, match="no question has an answer"):
+        settings = FineTuning(task="span", train=str(tmp_path / "b.json"))
+        finetune(settings, tmp_path / "run", electra, stream=io.StringIO())
