@@ -50,6 +50,7 @@ def derive_fields(
                 f"{axis} of the {tower} cannot be told: {name} is missing",
                 where=where,
                 expected=f"an {model_type.upper()} checkpoint with its encoder",
+                remedy="copy the checkpoint again, whole, or name the file that holds the encoder",
             )
     sizes = {axis: fields[axis] for axis in telling if axis != "twice_hidden_size"}
     if model_type == "albert":
@@ -70,7 +71,10 @@ def check_told(
     ]
     if wrong:
         raise CheckpointError(
-            "the configuration contradicts the tensors: " + "; ".join(wrong), where=where, remedy=remedy
+            "the configuration contradicts the tensors: " + "; ".join(wrong),
+            where=where,
+            expected="the configuration of this model",
+            remedy=remedy,
         )
 
 

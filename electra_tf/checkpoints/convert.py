@@ -80,7 +80,12 @@ def convert(
     if generator is not None:
         for name, value in {"tower": tower, "class": model_class, "task": task, "vocab_size": vocab_size}.items():
             if value is not None:
-                raise ConfigError(f"a second source, and {name} {value}", where=generator, expected="one of the two")
+                raise ConfigError(
+                    f"a second source, and {name} {value}",
+                    where=generator,
+                    expected="one of the two",
+                    remedy="leave it out, or the second source",
+                )
         return [_join(source, generator, output, to, sharing, keep_tied, settings)]
     if sharing != "all":
         raise ConfigError(f"sharing is {sharing!r}, and there is one source", expected="a generator to join it with")
@@ -140,16 +145,27 @@ def _check_reading(source, generator, kind, writing, keep_tied):
     """Raises `ConfigError` for options that neither the source nor the target has a place for."""
     target = TARGETS[writing.form]
     if keep_tied is not None and not holds(recognise(generator or source), "copies"):
-        raise ConfigError(f"keep_tied {keep_tied}", where=source, expected="none: the format holds no tied copies")
+        raise ConfigError(
+            f"keep_tied {keep_tied}",
+            where=source,
+            expected="none: the format holds no tied copies",
+            remedy="leave --keep_tied out",
+        )
     several = kind == "run_directory" and "tasks" in read_description(source).get("answers", {})
     if writing.task is not None and not (holds(target, "tasks") or holds(kind, "tasks") or several):
         raise ConfigError(
             f"task {writing.task}",
             where=source,
             expected="one only for TF-V1 and runs of several tasks, whose heads have names",
+            remedy="leave --task out",
         )
     if writing.settings and holds(target, "configuration") and not lacks_configuration(source):
-        raise ConfigError("a configuration is given", where=source, expected="one only where there is none")
+        raise ConfigError(
+            "a configuration is given",
+            where=source,
+            expected="one only where there is none",
+            remedy="leave --config out",
+        )
 
 
 def _tell(model, kind, writing, say):
@@ -197,6 +213,7 @@ def _whole_as_tf1(source, kind, output, settings, say) -> Path:
             raise CheckpointError(
                 "the run has two ALBERTs, and Google's code names one",
                 where=source,
+                expected="one of them",
                 remedy="write each tower by itself, with --tower",
             )
         check_google_computes(settings, run.towers)
@@ -227,6 +244,7 @@ def _join(source, generator, output, to, sharing, keep_tied, settings) -> Path:
                 f"this is a {model.name}",
                 where=source if head == "replaced_token" else generator,
                 expected="ElectraForPreTraining as the source and ElectraForMaskedLM as the generator",
+                remedy="exchange the two, or name the two towers of an ELECTRA",
             )
     check_google_computes(settings, {model.tower: model.config for model in models})
     weights = models[0].tower_weights() | models[1].tower_weights()

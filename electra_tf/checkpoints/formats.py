@@ -102,7 +102,12 @@ def _read_tuned(run, path, task):
     if "tasks" in answers:
         tasks = answers["tasks"]
         if task is not None and task not in tasks:
-            raise ConfigError(f"there is no task {task!r}", where=path, expected=f"one of {', '.join(tasks)}")
+            raise ConfigError(
+                f"there is no task {task!r}",
+                where=path,
+                expected=f"one of {', '.join(tasks)}",
+                remedy="name one of these, with --task",
+            )
         answers, calibration = tasks.get(task, {"labels": [], "heads": []}), calibration.get(task, {})
         heads, inside = tuple(answers["heads"]), f"{task}/"
         weights = {n.removeprefix(inside): a for n, a in weights.items() if n.startswith((f"{tower}/", inside))}

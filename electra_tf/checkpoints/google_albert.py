@@ -159,7 +159,12 @@ def check_names(names: Collection[str], where=None) -> None:
     names = sorted(name.removeprefix(HUB_SCOPE) for name in names)
     for pattern, kind in _STRANGERS.items():
         if found := next((name for name in names if re.match(pattern, name)), None):
-            raise CheckpointError(f"this is {kind} ({found})", where=where, expected="Google's ALBERT")
+            raise CheckpointError(
+                f"this is {kind} ({found})",
+                where=where,
+                expected="Google's ALBERT",
+                remedy="take an ALBERT or an ELECTRA; other networks are not read here",
+            )
 
 
 def heads_of(names: Collection[str]) -> list[str]:
@@ -172,16 +177,27 @@ def _config(shapes, settings, prefix):
     fields = _beside(prefix, required=not settings) | dict(settings or {})
     if fields.get("net_structure_type", 0):
         raise CheckpointError(
-            f"net_structure_type is {fields['net_structure_type']}", where=prefix, expected="0, Google's ALBERT"
+            f"net_structure_type is {fields['net_structure_type']}",
+            where=prefix,
+            expected="0, Google's ALBERT",
+            remedy="take one of Google's ALBERTs; other networks of this code are not computed here",
         )
     if missing := [name for name in ("num_hidden_layers", "num_attention_heads") if name not in fields]:
         raise CheckpointError(
-            f"the configuration lacks {' and '.join(missing)}", where=prefix, expected="what the tensors do not tell"
+            f"the configuration lacks {' and '.join(missing)}",
+            where=prefix,
+            expected="what the tensors do not tell",
+            remedy="add them to the configuration, or name another file with --config",
         )
     act = fields.get("hidden_act", "gelu")
     fields["hidden_act"] = _ACTIVATIONS.get(act, act)
     if fields["hidden_act"] not in ACTIVATIONS:
-        raise CheckpointError(f"hidden_act is {act!r}", where=prefix, expected=", ".join(ACTIVATIONS))
+        raise CheckpointError(
+            f"hidden_act is {act!r}",
+            where=prefix,
+            expected=", ".join(ACTIVATIONS),
+            remedy="if it was trained with one of these, name it in the configuration",
+        )
     told = derive_fields(shapes, "albert", "encoder", "tf1", None, prefix, heads=())
     check_told(fields, told, prefix)
     config = EncoderConfig.from_dict(fields | told)
@@ -203,7 +219,12 @@ def _beside(prefix, required):
                     remedy="copy the file again",
                 ) from error
             if not isinstance(fields, dict):
-                raise CheckpointError("the configuration is no JSON object", where=file, expected="fields of an ALBERT")
+                raise CheckpointError(
+                    "the configuration is no JSON object",
+                    where=file,
+                    expected="fields of an ALBERT",
+                    remedy="copy the file again",
+                )
             return fields
     if not required:
         return {}

@@ -37,7 +37,12 @@ def _read_electra(path, reading):
         here = tower or ("generator" if checkpoint.discriminator is None else "discriminator")
         checkpoint = read_tf1(path, **{here: reading.settings_of(here)})
     if task is not None and not found.tasks:
-        raise ConfigError(f"there is no task {task!r}", where=path, expected="none: it was not fine-tuned")
+        raise ConfigError(
+            f"there is no task {task!r}",
+            where=path,
+            expected="none: it was not fine-tuned",
+            remedy="leave the task out",
+        )
     if found.tasks:
         return fine_tuned(checkpoint.weights, checkpoint.discriminator, task, reading.model_class, path)
     if tower == "generator" and "generator_ltr" in found.towers:

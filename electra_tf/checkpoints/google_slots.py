@@ -32,7 +32,12 @@ def read_global_step(tensors: Mapping[str, np.ndarray], where=None) -> int | Non
     """`global_step` among variables, or None. Raises: `CheckpointError` where it is no whole number."""
     step = tensors.get("global_step")
     if step is not None and (step.shape or step.dtype.kind not in "iu"):
-        raise CheckpointError(f"global_step is {step.dtype} {list(step.shape)}", where=where, expected="a whole number")
+        raise CheckpointError(
+            f"global_step is {step.dtype} {list(step.shape)}",
+            where=where,
+            expected="a whole number",
+            remedy="copy the checkpoint again",
+        )
     return None if step is None else int(step)
 
 

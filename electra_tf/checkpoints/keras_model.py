@@ -95,7 +95,12 @@ def write_keras(path, model: LoadedModel) -> Path:
     Raises: `ConfigError` for another ending, `OutputError` when the file cannot be written, or is another's.
     """
     if Path(path).suffix != ".keras":
-        raise ConfigError(f"the file's name is {Path(path).name}", expected="one that ends in .keras", where=path)
+        raise ConfigError(
+            f"the file's name is {Path(path).name}",
+            expected="one that ends in .keras",
+            where=path,
+            remedy="end the name so",
+        )
     built = model.build()
     with output_file(path, sum(array.nbytes for array in model.weights.values()) / 1e6) as aside:
         built.save(aside)

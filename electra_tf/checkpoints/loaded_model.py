@@ -213,6 +213,7 @@ def missing_tower(tower: str, other: str, where) -> CheckpointError:
         f"there is no {tower} here, only a {other}: {_ABILITIES[other]}",
         where=where,
         expected=f"a checkpoint with a {tower}",
+        remedy="name another checkpoint, or leave --tower out",
     )
 
 
@@ -228,4 +229,5 @@ def class_with(model_type: str, heads) -> str:
         f"no class of transformers has an {model_type.upper()} with the heads {', '.join(heads)}",
         where=f"a model of the type {model_type}",
         expected=", ".join({"electra": ELECTRA, "albert": ALBERT}[model_type].heads),
+        remedy="take one of the heads, with --class, or write it --to keras",
     )

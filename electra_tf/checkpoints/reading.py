@@ -60,6 +60,7 @@ def read_model(
             f"this is a {kind.replace('_', ' ')}, not a model",
             where=path,
             expected=", ".join(f.called for f in FORMATS.values()),
+            remedy="name the model itself: its file, its folder, or its run",
         )
     with damage_told(path):
         model = FORMATS[kind].read(path, Reading(tower, settings, model_class, task, keep_tied))

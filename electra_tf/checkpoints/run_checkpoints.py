@@ -97,7 +97,10 @@ def read_index(folder) -> dict:
     except (ValueError, LookupError, TypeError, RecursionError):
         pass
     raise CheckpointError(
-        f"the index does not say the step, and size and sha256 of {STATE}", where=path, remedy=_OTHERWISE
+        f"the index does not say the step, and size and sha256 of {STATE}",
+        where=path,
+        expected="an index as training writes it",
+        remedy=_OTHERWISE,
     )
 
 
@@ -140,7 +143,12 @@ def read_checkpoint(folder) -> tuple[dict, dict[str, np.ndarray]]:
     try:
         return index, load_file(path)
     except (SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
-        raise CheckpointError(f"the file is no safetensors file: {error}", where=path, remedy=_OTHERWISE) from error
+        raise CheckpointError(
+            f"the file is no safetensors file: {error}",
+            where=path,
+            expected="the tensors of the state",
+            remedy=_OTHERWISE,
+        ) from error
 
 
 def newest_intact(model_dir, say: Callable[[str], None] = to_stderr) -> tuple[dict, dict[str, np.ndarray]] | None:

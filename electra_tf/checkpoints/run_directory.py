@@ -65,7 +65,12 @@ def read_run(path) -> Run:
     _check_answers(path, run)
     newest = (run.get("select") and selected_checkpoint(path, run)) or newest_intact(path)
     if newest is None:
-        raise CheckpointError("the run has no checkpoint", where=path, remedy="let it train for longer")
+        raise CheckpointError(
+            "the run has no checkpoint",
+            where=path,
+            expected="a run that has saved one",
+            remedy="let it train for longer",
+        )
     index, tensors = newest
     groups = [
         {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

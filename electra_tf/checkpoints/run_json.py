@@ -25,6 +25,8 @@ def read_description(model_dir) -> dict:
         if version == 1:
             return from_format_1(description)
         if version == FORMAT_VERSION and is_unbroken(description):
+            if not description["towers"].keys() == description["heads"].keys() != set():
+                raise ValueError(f"towers {[*description['towers']]}, heads of {[*description['heads']]}")
             _check_tokenizer(path.parent, description.get("tokenizer", {}))
             return {name: value for name, value in description.items() if name != SEAL}
     except PermissionError as error:

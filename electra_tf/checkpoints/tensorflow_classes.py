@@ -91,6 +91,7 @@ def to_torch_name(name: str, where=None) -> str:
             f"the weight {name} is of no kind that is known",
             where=where,
             expected="a kernel, bias, gamma, beta or a table of embeddings",
+            remedy="save the model again, with its save_pretrained",
         )
     return ".".join([*parts, leaf]).replace("_._", ".")
 

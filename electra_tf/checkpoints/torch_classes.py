@@ -167,6 +167,7 @@ def check_groups(config: EncoderConfig, world: str) -> None:
             f"layer {wrong[0]} to {theirs(wrong[0])}, which is {wrong[0] * groups // layers}",
             where="num_hidden_groups",
             expected="a number of groups that both divide alike, such as a divisor of the number of layers",
+            remedy="keep such a model --to keras",
         )
 
 
@@ -176,6 +177,7 @@ def _check_activation(heads, config):
             f"the generator's hidden_act is {config.hidden_act!r}",
             where="its configuration",
             expected="'gelu': ElectraForMaskedLM computes it in its head whatever the configuration says",
+            remedy="write it --to tf1, or --to keras",
         )
 
 
@@ -191,7 +193,9 @@ def _essential(tensors, config, where, keep_tied=None):
             del left[repeated]
     for name, identity in _identity_projection(config).items():
         if name not in left:
-            raise CheckpointError(f"{name} is missing", where=where, expected="the identity")
+            raise CheckpointError(
+                f"{name} is missing", where=where, expected="the identity", remedy="copy the weights again, whole"
+            )
         _check_equal(left, name, identity, "the identity, though embeddings are as wide as the encoder", where)
         del left[name]
     return left
@@ -205,6 +209,7 @@ def _check_tied(tensors, where):
                 f"{repeated} is a weight of its own, as tie_word_embeddings says, which is false",
                 where=where,
                 expected=f"a head that uses {name}, as every published model's does",
+                remedy="train it with tied weights; no head here has a table of its own",
             )
 
 
@@ -287,6 +292,7 @@ def class_of(names: Iterable[str], fields: Mapping, where=None) -> str:
         f"the model has a head that is not known: {', '.join(sorted(heads - known))}",
         where=where,
         expected=f"one of {', '.join(n for n in MODEL_CLASSES if n.lower().startswith(kind))}",
+        remedy="save the model without this head, or name its weights as transformers does",
     )
 
 

@@ -171,7 +171,12 @@ def read_folder(
     if not (folder / CONFIG).is_file():
         fields = derive_config({n: shape for n, (_, shape) in read_shapes(path).items()}, settings or {}, path)
     elif settings:
-        raise ConfigError("a configuration is given", where=folder, expected=f"none: the folder has its own {CONFIG}")
+        raise ConfigError(
+            "a configuration is given",
+            where=folder,
+            expected=f"none: the folder has its own {CONFIG}",
+            remedy="leave it out, or correct that file",
+        )
     else:
         fields = read_config_fields(folder)
     said = (fields.get("architectures") or [None])[0]
@@ -195,7 +200,12 @@ def read_folder(
         )
     for field, usual in _SUMMARY.items() if model.name == "ElectraForMultipleChoice" else ():
         if fields.get(field, usual) != usual:
-            raise CheckpointError(f"{field} is {fields[field]!r}", where=folder / CONFIG, expected=repr(usual))
+            raise CheckpointError(
+                f"{field} is {fields[field]!r}",
+                where=folder / CONFIG,
+                expected=repr(usual),
+                remedy="if it was trained so, correct the field; no other summary is computed here",
+            )
     has_tokenizer = any((folder / file).is_file() for file in _TOKENIZER[:3])
     return dataclasses.replace(model, tokenizer=folder if has_tokenizer else None)
 
@@ -227,6 +237,7 @@ def read_config_fields(folder) -> dict:
             "is_decoder is true: each token sees only those before it",
             where=path,
             expected="an encoder, whose tokens see all others",
+            remedy="if it was trained as an encoder, write false there; a decoder cannot be read",
         )
     return _DEFAULTS[kind] | fields | {"model_type": kind} | _labels(fields, path)
 
@@ -246,7 +257,10 @@ def _labels(fields, path):
     wanted = {str(number) for number in range(len(names))}
     if not isinstance(names, dict) or set(names) != wanted or not all(isinstance(n, str) for n in names.values()):
         raise CheckpointError(
-            f"id2label is {str(names)[:80]}", where=path, expected='names by number: {"0": "good", "1": "bad", ...}'
+            f"id2label is {str(names)[:80]}",
+            where=path,
+            expected='names by number: {"0": "good", "1": "bad", ...}',
+            remedy="correct id2label there",
         )
     return {"id2label": names}
 
@@ -352,6 +366,7 @@ def _read_shards(index, readers):
             raise CheckpointError(
                 f"shard and index disagree about {odd}",
                 where=index.parent / name,
+                expected="the tensors that the index names, each in its shard",
                 remedy="copy the folder again, whole",
             )
         tensors |= found

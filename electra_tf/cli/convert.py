@@ -133,15 +133,30 @@ def _settings(path):
     try:
         settings = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"the configuration cannot be read: {error}", where=path, expected="a JSON file") from error
+        raise ConfigError(
+            f"the configuration cannot be read: {error}",
+            where=path,
+            expected="a JSON file",
+            remedy="correct the file, or leave --config out",
+        ) from error
     if not isinstance(settings, dict):
-        raise ConfigError("the configuration is no JSON object", where=path, expected="fields of a configuration")
+        raise ConfigError(
+            "the configuration is no JSON object",
+            where=path,
+            expected="fields of a configuration",
+            remedy="correct the file, or leave --config out",
+        )
     known = {f.name for f in dataclasses.fields(EncoderConfig)} | _GOOGLES
     of_towers = {tower: settings[tower] for tower in TOWERS if isinstance(settings.get(tower), dict)}
     given = (settings.keys() - of_towers.keys()).union(*of_towers.values())
     for name in sorted(given - known - _OTHERS):
         if meant := get_close_matches(name, known, 1, 0.85):
-            raise ConfigError(f"there is no field {name}", where=path, remedy=f"write {meant[0]}, or remove it")
+            raise ConfigError(
+                f"there is no field {name}",
+                where=path,
+                expected="fields of a configuration",
+                remedy=f"write {meant[0]}, or remove it",
+            )
     of_towers = {tower: {n: v for n, v in own.items() if n in known} for tower, own in of_towers.items()}
     return {name: value for name, value in settings.items() if name in known} | of_towers
 

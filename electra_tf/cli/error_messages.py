@@ -3,8 +3,6 @@
 import errno
 import os
 import sys
-import tempfile
-import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -83,6 +81,9 @@ def _place(error: OSError):
 
 def _keep_traceback(error: BaseException) -> Path | None:
     """Writes the traceback of what nobody foresaw to a file for a report; None where none can be written."""
+    import tempfile  # this and the next load for long, and most commands end well
+    import traceback
+
     text = "".join(traceback.format_exception(error))
     try:
         with tempfile.NamedTemporaryFile("w", prefix="electra-tf-", suffix=".txt", delete=False) as file:

@@ -81,7 +81,14 @@ def configured(
         gin.parse_config(list(usual))
         gin.parse_config_files_and_bindings(paths, list(params), skip_unknown=False, finalize_config=False)
         bindings = {cls: gin.get_bindings(cls.__name__) for cls in known}
-    except (ValueError, SyntaxError, TypeError, AttributeError, OSError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(
+            f"the gin configuration cannot be read: {' '.join(str(error).split())}",
+            where=where,
+            expected="files that are there, included ones too, and that you may read",
+            remedy="correct the path, or the file's permissions",
+        ) from error
+    except (ValueError, SyntaxError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"the gin configuration cannot be used: {' '.join(str(error).split())}",
             where=where,
@@ -134,13 +141,23 @@ def _check_is_data(text: str, where: str, above: Sequence[str] = ()) -> None:
             found = (os.path.join(folder, statement.filename) for folder in folders)
             path = next((path for path in found if os.path.isfile(path)), None)
             if path in above:
-                raise ConfigError("the file includes itself", where=path, remedy="take the line out that includes it")
+                raise ConfigError(
+                    "the file includes itself",
+                    where=path,
+                    expected="no file within itself",
+                    remedy="take the line out that includes it",
+                )
             if path is not None:  # gin says so of one that is missing
                 _check_is_data(Path(path).read_text("utf-8"), path, (*above, path))
 
 
 def _runs(what, where):
-    return ConfigError(f"{what} would run code", where=where, expected="values alone, such as Recipe.steps = 1000")
+    return ConfigError(
+        f"{what} would run code",
+        where=where,
+        expected="values alone, such as Recipe.steps = 1000",
+        remedy="write the value itself",
+    )
 
 
 def _settings_classes() -> list[type]:
@@ -180,7 +197,12 @@ def _check_types(cls, fields, where):
         table = isinstance(value, dict) and Mapping in plain
         if type(value) not in plain and not whole and not table:
             expected = " or ".join(one.__name__ for one in plain)
-            raise ConfigError(f"{cls.__name__}.{name} is {value!r}", where=where, expected=f"type {expected}")
+            raise ConfigError(
+                f"{cls.__name__}.{name} is {value!r}",
+                where=where,
+                expected=f"type {expected}",
+                remedy="write a value of that type",
+            )
 
 
 def _as_gin(instances) -> str:

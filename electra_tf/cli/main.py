@@ -4,8 +4,6 @@ import importlib
 import os
 import sys
 
-from absl import flags
-
 from electra_tf.cli.error_messages import in_words
 from electra_tf.startup import leave_out_optional_imports, restart_with_tunables
 from electra_tf.version import __version__
@@ -54,6 +52,8 @@ def _main(is_program, argv):
 
 def run_command(command, name: str, argv: list[str]) -> None:
     """Runs a command module with its flags, as `name`. Exits with its status."""
+    from absl import flags  # loads for long; here Ctrl-C is told in words
+
     os.environ.setdefault(
         "TF_CPP_MIN_LOG_LEVEL", "3"
     )  # TensorFlow's own messages, but for errors, say nothing to users
@@ -69,12 +69,14 @@ def run_command(command, name: str, argv: list[str]) -> None:
 
 
 def _run(command, name, argv, values):
+    from absl.flags import Error
+
     if any(argument in ("-h", "--help", "-help") for argument in argv):
         print(_help(command, name, values))
         sys.exit(0)
     try:
         positional = values([name, *argv])[1:]
-    except flags.Error as error:
+    except Error as error:
         print(f"{error}\n\nTry: {name} --help", file=sys.stderr)
         sys.exit(2)
     # An empty path would be the folder that this is typed in.

@@ -8,9 +8,11 @@ from electra_tf.errors import InputError
 # Of lines of JSON: what a pattern on their characters would do wrong.
 _WITHOUT_NULL = """import json, sys; F = {field!r}
 sys.stdout.writelines(line for line in sys.stdin if not line.strip() or json.loads(line).get(F, F) is not None)"""
-_WITHOUT_NUL = """import json, sys; F = {field!r}
-clean = lambda row: row | {{F: row[F].replace(chr(0), str())}}
+_WITH_EACH = """import json, sys; F = {field!r}
+clean = lambda row: row | {{F: row[F].METHOD}}
 [print(json.dumps(clean(json.loads(line)))) for line in sys.stdin if line.strip()]"""
+_WITHOUT_NUL = _WITH_EACH.replace("METHOD", "replace(chr(0), str())")
+_WITHOUT_HALVES = _WITH_EACH.replace("METHOD", "encode(errors='ignore').decode()")
 
 
 def _by_python(path, script, field):
@@ -85,6 +87,16 @@ def escaped_nul(path: str, text_field: str, place: str) -> InputError:
         r"a NUL character, \u0000",
         where=place,
         expected="text",
+        remedy=f"give the file without them, made by: {command}",
+    )
+
+
+def unpaired_surrogate(path: str, text_field: str, place: str) -> InputError:
+    command = _by_python(path, _WITHOUT_HALVES, text_field)
+    return InputError(
+        r"an unpaired surrogate (\ud800 to \udfff) in the text",
+        where=place,
+        expected="valid Unicode",
         remedy=f"give the file without them, made by: {command}",
     )
 

@@ -290,9 +290,7 @@ def _json_text(line: str, text_field: str, path: str, where: str) -> str:
     if "\0" in text:
         raise bad_text.escaped_nul(path, text_field, where)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise InputError(
-            "an unpaired surrogate (\\ud800 to \\udfff) in the text", where=where, expected="valid Unicode"
-        )
+        raise bad_text.unpaired_surrogate(path, text_field, where)
     return text
 
 

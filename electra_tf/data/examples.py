@@ -108,6 +108,7 @@ def decode(record: bytes) -> dict[str, np.ndarray]:
             "a record is no tf.train.Example",
             where=f"a record of {len(record):,} bytes: {error}",
             expected=f"the int64 features {', '.join(FEATURES)}",
+            remedy="name files of `electra-tf data`, or of Google's builder; if they are, build them again",
         ) from error
 
 

@@ -81,7 +81,12 @@ class DataSet:
             shards.append(Shard(str(path.absolute()), "train", examples, None, path.stat().st_size, None))
         total = sum(shard.examples for shard in shards)
         if not total:
-            raise DataError("there are no records", where=pattern, expected="TFRecords of examples")
+            raise DataError(
+                "there are no records",
+                where=pattern,
+                expected="TFRecords of examples",
+                remedy="name files that hold some, as `electra-tf data` writes them",
+            )
         splits = {"train": Split(examples=total), "held_out": Split(examples=0)}
         manifest = Manifest(length, describe_tokenizer(tokenizer), {}, {}, splits, tuple(shards), check.features)
         return cls(manifest, Path(), Path(vocab))
@@ -251,6 +256,7 @@ class DataSet:
             raise DataError(
                 f"the split {split!r} is empty",
                 where=self.folder,
+                expected="examples in it",
                 remedy=f"build the data again{', with --held_out above 0' if split == 'held_out' else ''}",
             )
         return shards

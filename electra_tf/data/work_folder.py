@@ -95,7 +95,12 @@ def _locked(output):
     work = work_name(output)
     with locked_folder(work) as mine:
         if mine is False:
-            raise OutputError("another build is writing this output", where=output, remedy="wait for it, or stop it")
+            raise OutputError(
+                "another build is writing this output",
+                where=output,
+                expected="one build at a time",
+                remedy="wait for it, or stop it",
+            )
         try:
             _check_free(output)  # another build may have ended just now
             yield work

@@ -26,6 +26,7 @@ class Average:
                     f"a model for {_described(one)}, and one for {_described(predictors[0])}",
                     where=f"{name} and {names[0]}",
                     expected="models of one task, with the same labels",
+                    remedy="name runs of one task alone",
                 )
 
     def __call__(self, records: Iterable) -> Iterator:

@@ -203,6 +203,7 @@ class Multilabel(OfText):
                 "no row has a label",
                 where=records[0].where.rpartition(",")[0],
                 expected="labels parted by | or, in JSON lines, lists of them",
+                remedy="name the column of the labels with --label",
             )
         check_told_apart(labels, records[0].where.rpartition(",")[0])
         return cls(tuple(labels), weights_of(class_weights, labels, counts), **more)
@@ -280,6 +281,7 @@ class Regression(OfText):
                 f"all rows have the value {values[0]:g}",
                 where=records[0].where.rpartition(",")[0],
                 expected="numbers that differ",
+                remedy="see that --label names the right column: from equal numbers nothing can be learned",
             )
         return cls(mean, deviation, **more)
 
@@ -406,5 +408,10 @@ def _numbers(records):
         except ValueError:
             values[place] = np.nan
         if not np.isfinite(values[place]):
-            raise InputError(f"the label is {record.label!r}", where=record.where, expected="a finite number")
+            raise InputError(
+                f"the label is {record.label!r}",
+                where=record.where,
+                expected="a finite number",
+                remedy="correct the row, or take it out; names are learned by --task classification",
+            )
     return values

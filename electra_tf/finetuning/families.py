@@ -94,4 +94,5 @@ def task_of_model(model: LoadedModel, settings: dict, answers: dict) -> Task:
         "words, answers or choices",
         where=model.name,
         expected="a run of `electra-tf finetune`, or a fine-tuned model of transformers or of Google's",
+        remedy="fine-tune it first, with `electra-tf finetune`",
     )

@@ -52,6 +52,7 @@ def write_submission(models: Sequence, data, output) -> Submission:
                     f"a run of the task {task!r}" if task else "no run of `finetune`",
                     where=model,
                     expected=f"a run of some of {', '.join(TABLES)}",
+                    remedy="name the --model_dir of a run of `electra-tf finetune --task` with one of these",
                 )
             of_task.setdefault(task, []).append(model)
     files = {task: [(name, find(data, file)) for name, file in TABLES[task]] for task in of_task}

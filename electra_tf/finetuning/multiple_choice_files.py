@@ -59,7 +59,12 @@ def read_choices(
     if path.is_dir():
         files = sorted(path.rglob("*.txt"), key=lambda file: (file.parent.name != "middle", file.parent.name, _n(file)))
         if not files:
-            raise InputError("the folder has no .txt files", where=path, expected="RACE's: middle/1.txt, high/2.txt")
+            raise InputError(
+                "the folder has no .txt files",
+                where=path,
+                expected="RACE's: middle/1.txt, high/2.txt",
+                remedy="name the folder that holds RACE's folders, or a file",
+            )
         puzzles = [one for file in files for one in _race(json_rows(read_text(file)[0], file), file, labelled)]
         return ChoiceFile(_checked(puzzles, path), f"{len(files):,} files of RACE")
     content, suffix = read_text(path)
@@ -93,7 +98,10 @@ def _race(rows, path, labelled):
                 yield Puzzle(row["article"], question, tuple(options), right, place)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"this is no passage of RACE: {error}", where=place, expected="article, questions, options, answers"
+                f"this is no passage of RACE: {error}",
+                where=place,
+                expected="article, questions, options, answers",
+                remedy="fetch the file again, or take it out of the folder",
             ) from error
 
 
@@ -136,6 +144,7 @@ def _ways(answer, choices, where) -> dict[str, int]:
             f"the right one is {answer!r}",
             where=where,
             expected=f"the text of a choice, its number from 0 to {len(choices) - 1}, or its letter",
+            remedy="correct the line, or name the column of the right one with --label",
         )
     return ways
 
@@ -160,7 +169,12 @@ def _rights(ways, puzzles) -> list[int]:
 
 def _checked(puzzles, path):
     if not puzzles:
-        raise InputError("the file has no questions", where=path, expected="a context and choices on every line")
+        raise InputError(
+            "the file has no questions",
+            where=path,
+            expected="a context and choices on every line",
+            remedy="see whether this is the file that you mean",
+        )
     count = len(puzzles[0].choices)
     for one in puzzles:
         for what, text in (("context", one.context), ("question", one.question), *(("choice", c) for c in one.choices)):
@@ -170,5 +184,6 @@ def _checked(puzzles, path):
                 f"there are {len(one.choices)} choices",
                 where=one.where,
                 expected=f"as many on every line, here {count}, from 2 to {len(_LETTERS)}",
+                remedy="correct the line, or take it out",
             )
     return puzzles

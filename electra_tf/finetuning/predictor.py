@@ -53,7 +53,12 @@ class Predictor:
         self._take(model)
         where = tokenizer if tokenizer is not None else model.tokenizer
         if where is None:
-            raise CheckpointError("the model has no tokenizer with it", where=model.name, remedy="name it with --vocab")
+            raise CheckpointError(
+                "the model has no tokenizer with it",
+                where=model.name,
+                expected="a vocabulary beside the weights",
+                remedy="name it with --vocab",
+            )
         self.tokenizer = where if isinstance(where, Tokenizer) else Tokenizer.from_pretrained(where)
         length = length or self.settings.get("length") or 512
         self.length = min(length, model.config.max_position_embeddings)

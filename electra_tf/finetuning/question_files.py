@@ -152,9 +152,15 @@ def _checked(questions, path):
             f"a question is not as it should be: {type(error).__name__}: {error}",
             where=path,
             expected="a context, and questions with id, question and answers (text, answer_start)",
+            remedy="correct the question, or fetch the file again",
         ) from error
     if not questions:
-        raise InputError("the file has no questions", where=path, expected="SQuAD's JSON, MRQA's, or rows")
+        raise InputError(
+            "the file has no questions",
+            where=path,
+            expected="SQuAD's JSON, MRQA's, or rows",
+            remedy="see whether this is the file that you mean",
+        )
     for one in questions:
         check_is_text(one.question, "question", one.where)
         check_is_text(one.context, "context", one.where)

@@ -85,6 +85,7 @@ def read_file(
             f"files that end in {suffix!r} cannot be read",
             where=path,
             expected=".csv, .tsv, .txt (tabs) or .jsonl, perhaps with .gz or .xz behind it",
+            remedy="give it the name of what it holds",
         )
     if not rows:
         raise InputError(
@@ -147,9 +148,13 @@ def _label(row, name, where):
 def _as_text(value, name, where, expected):
     if isinstance(value, list | dict):
         kind = "a list" if isinstance(value, list) else "an object"
-        raise InputError(f"{name!r} is {kind}", where=where, expected=expected)
+        raise InputError(
+            f"{name!r} is {kind}", where=where, expected=expected, remedy="write it so, or name another column"
+        )
     if value is None or (isinstance(value, float) and math.isnan(value)):  # how pandas writes that there is nothing
-        raise InputError(f"the row has no {name!r}", where=where, expected="every column")
+        raise InputError(
+            f"the row has no {name!r}", where=where, expected="every column", remedy="fill it in, or take the row out"
+        )
     text = str(value)
     if len(text) > _LONGEST:
         raise InputError(
@@ -341,7 +346,12 @@ def _quoted_lines(content, delimiter, path):
                 yield reader.line_num, cells
     except csv.Error as error:
         place = f"{path}, line {reader.line_num}"
-        raise InputError(f"the quotes do not match: {error}", where=place, expected='"a ""quoted"" cell"') from error
+        raise InputError(
+            f"the quotes do not match: {error}",
+            where=place,
+            expected='"a ""quoted"" cell"',
+            remedy="close the quotes of that line, and write each quote within a cell twice",
+        ) from error
 
 
 def _is_quoted(content, delimiter) -> bool:

@@ -158,6 +158,7 @@ def _every_seed(data, recipe, model_dir, init_checkpoint, vocab, seeds, devices,
             f"all {len(runs)} runs failed: none is better than the commonest answer, {data.select} "
             f"{results['commonest']:.4f}",
             where=model_dir,
+            expected="a run that has learned something",
             remedy=f"look at {REPORT}/mistakes.tsv there; try another FineTuning.peak, or more epochs",
         )
     return {"finished": True, **results}

@@ -135,6 +135,7 @@ def _columns(content, path, parted, text, label, labelled):
                 f"the line has {len(cells)} column{'s' * (len(cells) > 1)}: {line[:60]!r}",
                 where=f"{path}, line {number}",
                 expected="a word and its tag, and a blank line behind each sentence",
+                remedy="correct the line; words and tags in other columns are numbered by --text and --label",
             )
         count = count or len(cells)
         if len(cells) != count:

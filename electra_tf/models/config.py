@@ -81,6 +81,7 @@ class EncoderConfig:
             f"{name} is {getattr(self, name)!r}",
             where=f"encoder configuration, field {name}",
             expected=expected,
+            remedy="correct the field, in config.json or where it is set",
         )
 
     def replace(self, **changes) -> "EncoderConfig":
@@ -107,7 +108,10 @@ class EncoderConfig:
         """From a Hugging Face `config.json`; fields that do not concern the encoder are ignored."""
         if (kind := fields.get("position_embedding_type", "absolute")) != "absolute":
             raise ConfigError(
-                f"position_embedding_type is {kind!r}", where="encoder configuration", expected="'absolute'"
+                f"position_embedding_type is {kind!r}",
+                where="encoder configuration",
+                expected="'absolute'",
+                remedy="take a model of absolute positions; others are not computed here",
             )
         known = {f.name for f in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in fields.items() if name in known})
@@ -119,7 +123,10 @@ class EncoderConfig:
             fields = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"the configuration cannot be read: {error}", where=path, expected="a file of JSON"
+                f"the configuration cannot be read: {error}",
+                where=path,
+                expected="a file of JSON",
+                remedy="copy the file again",
             ) from error
         return cls.from_dict(fields)
 

@@ -63,6 +63,7 @@ class Schedule:
             raise ConfigError(
                 f"{self.warmup_steps} warm-up and {self.decay(steps)} decay steps exceed {steps} steps",
                 where="Schedule",
+                expected="no more than the run's steps, both together",
                 remedy="shorten warmup_steps or decay_steps",
             )
 

@@ -170,6 +170,7 @@ def _check_settings(settings, masking, tokens, recipe, start):
         raise ConfigError(
             "the generator is frozen, and there is no checkpoint to take it from",
             where="Electra.freeze_generator",
+            expected="a generator that has learned",
             remedy="name one that is trained, with --init_generator",
         )
     if settings.judged == "electric" and masking.last_mask_prob:
@@ -187,6 +188,7 @@ def _check_data(dataset, settings, tokens, recipe):
             raise ConfigError(
                 f"the examples are {length} tokens long, the {tower} has {config.max_position_embeddings} positions",
                 where=dataset.folder,
+                expected="a position for each token",
                 remedy="build the data with a smaller --length, or raise max_position_embeddings",
             )
     check_vocabulary(manifest, dataset.tokenizer, dataset.vocab)

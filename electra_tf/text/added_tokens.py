@@ -100,7 +100,12 @@ def _special(names, where):
         for token in value if isinstance(value, list) else [value]:
             content = token.get("content") if isinstance(token, dict) else token
             if not isinstance(content, str):
-                raise InputError(f"{name} holds {content!r}", where=where, expected="a token's text")
+                raise InputError(
+                    f"{name} holds {content!r}",
+                    where=where,
+                    expected="a token's text",
+                    remedy="fetch or make the tokenizer's files again",
+                )
             found.append(content)
     return list(dict.fromkeys(found))
 
@@ -127,7 +132,12 @@ def _check(found, vocabulary, ids, where):
 
 def _mapping(value, name, where):
     if not isinstance(value, dict):
-        raise InputError(f"{name} holds {str(value)[:200]!r}", where=where, expected="a JSON object")
+        raise InputError(
+            f"{name} holds {str(value)[:200]!r}",
+            where=where,
+            expected="a JSON object",
+            remedy="fetch or make the tokenizer's files again",
+        )
     return value
 
 

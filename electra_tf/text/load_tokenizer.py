@@ -27,7 +27,12 @@ def open_tokenizer(path: str | Path, **settings) -> Tokenizer:
     kind = SentencePieceTokenizer if holds_sentencepiece(path) else WordPieceTokenizer
     known = [field.name for field in fields(kind.Settings)]
     for name in settings.keys() - set(known):
-        raise ConfigError(f"there is no setting {name!r}", where=path, expected=", ".join(known))
+        raise ConfigError(
+            f"there is no setting {name!r}",
+            where=path,
+            expected=", ".join(known),
+            remedy="leave it out, or name one of these",
+        )
     return kind.open(path, settings)
 
 

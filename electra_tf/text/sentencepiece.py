@@ -128,7 +128,10 @@ class SentencePieceTokenizer(Tokenizer):
         settings = settings or SentencePieceSettings()
         if settings.tokenization not in TOKENIZATIONS:
             raise ConfigError(
-                f"there is no tokenization {settings.tokenization!r}", where=source, expected=", ".join(TOKENIZATIONS)
+                f"there is no tokenization {settings.tokenization!r}",
+                where=source,
+                expected=", ".join(TOKENIZATIONS),
+                remedy="name one of these as the tokenization",
             )
         held = None if fast is None else _settings_of(fast, source)
         if held != settings:

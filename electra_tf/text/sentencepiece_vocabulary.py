@@ -216,6 +216,7 @@ def _in_words(message, size):
         return ConfigError(
             f"the text gives {int(most[1]):,} pieces at most, and {size:,} are asked for",
             where="size",
+            expected="a size that the text can fill",
             remedy=f"more text, or a size of at most {most[1]}",
         )
     fewest = re.search(r"smaller than required_chars\. \d+ vs (\d+)", message)
@@ -230,5 +231,6 @@ def _no_room(what, taken, size):
     return ConfigError(
         f"{what} alone take {taken:,} pieces, and {size:,} are asked for",
         where="size",
+        expected="a size that holds them, and pieces of the text",
         remedy=f"a size of more than {taken}, fewer symbols, or a lower character coverage",
     )

@@ -151,7 +151,12 @@ class Tokenizer(ABC):
         ids = [int(i) for i in ids]
         for i in ids:
             if not 0 <= i < len(self):
-                raise InputError(f"{i} is not an id", where=self.source, expected=f"ids from 0 to {len(self) - 1}")
+                raise InputError(
+                    f"{i} is not an id",
+                    where=self.source,
+                    expected=f"ids from 0 to {len(self) - 1}",
+                    remedy="give ids that this tokenizer made",
+                )
         hidden = self.special_ids if skip_special_tokens else ()
         return self._decode([i for i in ids if i not in hidden])
 
@@ -166,6 +171,7 @@ class Tokenizer(ABC):
                 f"the vocabulary has {len(self):,} tokens, the model {rows:,}",
                 where=self.source,
                 expected="the vocabulary that the model was trained with",
+                remedy="take the one that lies with the model's weights",
             )
 
     def repeated(self) -> list[int]:
@@ -220,7 +226,12 @@ class Tokenizer(ABC):
 
     def _check(self):
         if not self.vocabulary:
-            raise InputError("the vocabulary is empty", where=self.source, remedy="make one with `electra-tf vocab`")
+            raise InputError(
+                "the vocabulary is empty",
+                where=self.source,
+                expected="a token on each line",
+                remedy="make one with `electra-tf vocab`",
+            )
         # A model that was trained with such a vocabulary, as some published ones, needs it as it is.
         if self.source is None or not self.may_repeat:
             self.check_distinct("restore the file the model was trained with")

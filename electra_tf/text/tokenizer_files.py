@@ -286,9 +286,11 @@ def read_json(path: Path) -> dict:
     try:
         content = json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
-        raise InputError(f"the file is not JSON: {error}", where=path, remedy=_AGAIN) from error
+        raise InputError(
+            f"the file is not JSON: {error}", where=path, expected="a JSON object", remedy=_AGAIN
+        ) from error
     if not isinstance(content, dict):
-        raise InputError("the file does not hold a JSON object", where=path, remedy=_AGAIN)
+        raise InputError("the file does not hold a JSON object", where=path, expected="a JSON object", remedy=_AGAIN)
     return content
 
 

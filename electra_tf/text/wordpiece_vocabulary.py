@@ -148,6 +148,7 @@ def _learn(divided, alphabet, size, min_frequency):
         raise ConfigError(
             f"the characters alone take {len(pieces)} entries, and there is room for {max(size, 0)}",
             where="size",
+            expected="a size that holds every character",
             remedy=f"ask for at least {len(pieces) - size} entries more, or limit the alphabet",
         )
     ids = {piece: i for i, piece in enumerate(pieces)}

@@ -56,6 +56,7 @@ def use_threads(threads: int | None) -> int:
             raise ConfigError(
                 f"{threads} threads were asked for, and TensorFlow runs with {fixed} already",
                 where="--threads",
+                expected="one number of threads in a process",
                 remedy="start training before anything else uses TensorFlow, or leave the threads out",
             ) from error
         return fixed
@@ -131,6 +132,7 @@ def _local_devices(gpus, devices):
             raise ConfigError(
                 f"{count} devices were asked for, and TensorFlow runs with fewer already",
                 where="--devices",
+                expected="one number of devices in a process",
                 remedy="start training before anything else uses TensorFlow",
             ) from error
     return [f"/cpu:{i}" for i in range(count)]

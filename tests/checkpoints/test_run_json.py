@@ -41,8 +41,9 @@ def test_towers_and_what_they_share_follow_from_format_1(old):
 
 
 @pytest.mark.parametrize("to", ["tf1", "safetensors"])
-def test_towers_that_are_none_are_refused_whatever_is_written(old, tmp_path, to):
-    run = read_description(old) | {"towers": []}
+@pytest.mark.parametrize("towers", [[], {}, None, {"encoder": {}}])
+def test_towers_that_are_none_are_refused_whatever_is_written(old, tmp_path, to, towers):
+    run = read_description(old) | {"towers": towers}
     (old / "run.json").write_text(json.dumps(sealed({k: v for k, v in run.items() if k != "checksum"})))
     with pytest.raises(CheckpointError, match="cannot be read"):
         convert(old, tmp_path / "out", to, tower="discriminator" if to != "tf1" else None)

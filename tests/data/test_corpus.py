@@ -297,13 +297,14 @@ def test_a_name_of_json_lines_holds_no_text(tmp_path, name):
         (b'{"text": "a", "more": {"text": null}}\n\n{"text" : null}\n', [["a"]]),
         (b'{"text": "a \\u0000b"}', [["a b"]]),
         (b'{"text": "a \\u0000b", "n": 1}\n\n{"text": "a \\\\u0000b \\ud55c"}\n', [["a b"], ["a \\u0000b 한"]]),
+        (b'{"text": "\\ud83d\\ude00 a\\udc00b", "n": 1}\n{"text": "\\\\ud800"}\n', [["\U0001f600 ab"], ["\\ud800"]]),
         (b'{\n "text": "the cat"\n}\n', [["the cat"]]),
         (b'{\n "text": "the cat"\n}\n{\n "text": "sat"\n}\n', [["the cat"], ["sat"]]),
         (b'[\n {"text": "the cat"},\n {"text": "sat"}\n]\n', [["the cat"], ["sat"]]),
         (b'[\n "the cat",\n "sat"\n]\n', [["the cat"], ["sat"]]),
     ],
     ids=["a bad byte", "cp1252", "NUL", "NUL, compressed", "null", "another's null", "escaped NUL", "and a backslash"]
-    + ["an object", "objects", "a list", "a list of texts"],
+    + ["half a pair", "an object", "objects", "a list", "a list of texts"],
 )
 def test_the_remedy_for_bad_text_mends_it(tmp_path, content, mended):
     error = error_of(write(tmp_path / "a.txt", content))

@@ -101,7 +101,10 @@ def output_file(place, megabytes: float) -> Iterator[Path]:
         is_foreign = old.exists() and not _is_ours(old)
     if old.exists() and not old.is_file():
         raise OutputError(
-            "there is something of this name that is no file", where=old, remedy="name another file as the output"
+            "there is something of this name that is no file",
+            where=old,
+            expected="a file that can be replaced, or nothing",
+            remedy="name another file as the output",
         )
     if is_foreign and not place.overwrite:
         raise OutputError(

@@ -192,11 +192,21 @@ def _state(content, path):
             remedy="do not open it with torch.load either, unless you trust who made it; ask for safetensors",
         )
     if not isinstance(content, dict):
-        raise CheckpointError(f"the file holds a {type(content).__name__}", where=path, expected="a state dictionary")
+        raise CheckpointError(
+            f"the file holds a {type(content).__name__}",
+            where=path,
+            expected="a state dictionary",
+            remedy="save it again, with torch.save(model.state_dict(), ...)",
+        )
     others = [str(name) for name, value in content.items() if not isinstance(value, _View)]
     if others or not content:
         found = f"the dictionary holds what is no tensor: {', '.join(sorted(others)[:5])}" if others else "no tensors"
-        raise CheckpointError(found, where=path, expected="a state dictionary: tensors by name")
+        raise CheckpointError(
+            found,
+            where=path,
+            expected="a state dictionary: tensors by name",
+            remedy="save it again, with torch.save(model.state_dict(), ...)",
+        )
     # A stride of 0 makes any number of one; tied tensors are one storage.
     check_claim(sum(view.storage.dtype.itemsize * prod(map(abs, view.shape)) for view in content.values()), path)
     return content
