@@ -38,7 +38,7 @@ def replaced(path, aside: Path | None = None, *, synced: bool = True) -> Iterato
     """
     path = Path(path)
     _make_folder(path.parent)
-    with _own_folder(path, synced) if aside is None else nullcontext(aside) as aside:
+    with own_folder(path, synced) if aside is None else nullcontext(aside) as aside:
         remove(aside)  # what a killed process left there
         try:
             yield aside
@@ -48,7 +48,7 @@ def replaced(path, aside: Path | None = None, *, synced: bool = True) -> Iterato
 
 
 @contextmanager
-def _own_folder(path, tidies):
+def own_folder(path, tidies):
     """A hidden folder beside `path` for what is to become it, locked; yields the place in it."""
     if tidies:
         tidy(path.parent, glob.escape(path.name))

@@ -92,6 +92,10 @@ def _run(command, name, argv, values):
             file=sys.stderr,
         )
         sys.exit(2)
+    if getattr(command, "RESTARTS", False):
+        from electra_tf.training.compilation_cache import use_cache
+
+        use_cache(values.threads)
     sys.exit((command.run(values, positional) if takes else command.run(values)) or 0)
 
 

@@ -18,6 +18,7 @@ from electra_tf.optimizers.schedules import Schedule
 from electra_tf.startup import TUNABLES, is_settled
 from electra_tf.training.actions import Evaluate, Foretell, Log, Profile, Save, Stop, Stopped
 from electra_tf.training.compilation import choose_compiler
+from electra_tf.training.compilation_cache import keep_programs
 from electra_tf.training.cost import Cost
 from electra_tf.training.devices import Devices, check_backend, describe_devices, is_chief, make_strategy, use_threads
 from electra_tf.training.health import Health
@@ -218,6 +219,7 @@ def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, 
         Log(trainer, readings, recipe, health, state, metrics_log, display, cost),
         evaluate,
         Save(trainer, recipe, state),
+        lambda _: keep_programs(),
         profiler,
         Stop(trainer, recipe, state, signals),
     ]

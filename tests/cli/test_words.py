@@ -37,6 +37,7 @@ INSIDE = {
     "ValueError": (
         "checkpoints/containers/tf1_bundle.py",
         "checkpoints/containers/tf1_index.py",
+        "checkpoints/run_json.py",
         "data/examples.py",
         "data/manifest.py",
         "finetuning/question_files.py",
@@ -172,7 +173,8 @@ def declared():
         known |= own | {f"no{flag}" for flag in own if flags.FLAGS[flag].boolean}
         for flag in own:
             delattr(flags.FLAGS, flag)
-    return known | {"help", "version", "logdir"}  # the last is of TensorBoard
+    of_others = {"logdir"} | {f"tf_xla_persistent_cache_{what}" for what in ("directory", "device_types")}
+    return known | {"help", "version"} | of_others
 
 
 def test_every_flag_and_command_that_is_named_exists(declared):

@@ -1,0 +1,110 @@
+"""XLA programs kept from one run to the next: what was compiled before is loaded, in a tenth of the time.
+
+TensorFlow can keep them in a folder, and believes what it finds there. So each process has a folder of its own, which
+begins with the programs kept so far, once their checksums are seen to be right; what it adds is kept when it is whole.
+A program is found again by all that it computes, which TensorFlow compares. It is machine code: every release of
+TensorFlow, kind of processor and number of threads has a cache of its own.
+"""
+
+import atexit
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from electra_tf.files import own_folder, replaced
+
+CACHE = "ELECTRA_TF_COMPILATION_CACHE"  # the environment's name of the folder; empty: nothing is kept
+MOST_BYTES = 1 << 28  # of one cache; the oldest programs go first
+_LEAST_ROOM = 1 << 30  # bytes free on the disk, so that a full one never stops a run for the sake of its cache
+_FLAG, _ON_CPUS = "--tf_xla_persistent_cache_directory=", "--tf_xla_persistent_cache_device_types=CPU"
+_AT_WORK = "at_work"
+_OURS = re.compile(f' ?{_FLAG}"[^"]*/{_AT_WORK}" {_ON_CPUS}')
+_KEPT = re.compile(r"([0-9a-f]{64})-(\w+\.pb)")
+
+
+class _Cache:
+    """The programs kept in `folder`, and those of this process, in `own`."""
+
+    def __init__(self, folder: Path, own: Path):
+        self.folder, self.own = folder, own
+        own.mkdir()
+        self._known = set()
+        for path in self._kept():
+            digest, name = _KEPT.fullmatch(path.name).groups()
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == digest:
+                (own / name).write_bytes(content)
+                self._known.add(name)
+            else:  # damaged
+                path.unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        """Keeps what was compiled since; as far as it can be written."""
+        with suppress(OSError):
+            for path in self.own.glob("*.pb"):
+                if path.name not in self._known:
+                    content = path.read_bytes()
+                    kept = self.folder / f"{hashlib.sha256(content).hexdigest()}-{path.name}"
+                    with replaced(kept, synced=False) as aside:
+                        aside.write_bytes(content)
+                    self._known.add(path.name)
+            self._limit()
+
+    def _kept(self):
+        return [path for path in self.folder.iterdir() if _KEPT.fullmatch(path.name)]
+
+    def _limit(self):
+        size = 0
+        for path in sorted(self._kept(), key=lambda path: path.stat().st_mtime, reverse=True):
+            size += path.stat().st_size
+            if size > MOST_BYTES:
+                path.unlink(missing_ok=True)
+
+
+_cache: _Cache | None = None
+
+
+def use_cache(threads: int | None = None) -> None:
+    """Has this process load and keep what it compiles for a CPU. Only before TensorFlow is imported, which reads then
+    where programs are; where no folder can be used nothing is kept.
+
+    Args:
+        threads: of an operation; None: one a core.
+    """
+    global _cache
+    flags = _OURS.sub("", os.environ.get("TF_XLA_FLAGS", "")).strip()  # of the process that started this one
+    if sys.platform == "linux" and "tensorflow" not in sys.modules and _cache is None and _FLAG not in flags:
+        with ExitStack() as stack, suppress(OSError, RuntimeError, importlib.metadata.PackageNotFoundError):
+            folder = _folder(threads)
+            if folder is not None and shutil.disk_usage(folder).free > _LEAST_ROOM:
+                _cache = _Cache(folder, stack.enter_context(own_folder(folder / _AT_WORK, tidies=True)))
+                atexit.register(stack.pop_all().close)
+                atexit.register(_cache.keep)
+                flags = f'{flags} {_FLAG}"{_cache.own}" {_ON_CPUS}'.strip()
+    os.environ["TF_XLA_FLAGS"] = flags
+
+
+def keep_programs() -> None:
+    """Keeps what was compiled up to now, for a run that may be killed."""
+    if _cache is not None:
+        _cache.keep()
+
+
+def _folder(threads):
+    """The cache of such a machine, made where it is not there; None where the user wants none."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    caches = os.environ.get(CACHE, Path(home) / "electra_tf" / "programs")
+    if caches == "" or '"' in str(caches):  # which TensorFlow's flags cannot hold
+        return None
+    processor = re.findall(r"^(?:flags|Features)\s*:.*", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[:1]
+    threads = threads or len(os.sched_getaffinity(0))
+    release = importlib.metadata.version("tensorflow")
+    machine = hashlib.sha256(f"{release}\n{processor}\n{threads}".encode()).hexdigest()[:16]
+    folder = Path(caches).absolute() / f"tensorflow-{release}-{machine}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
