@@ -200,7 +200,7 @@ def _config(shapes, settings, prefix):
         )
     told = derive_fields(shapes, "albert", "encoder", "tf1", None, prefix, heads=())
     check_told(fields, told, prefix)
-    config = EncoderConfig.from_dict(fields | told)
+    config = EncoderConfig.from_dict(fields | told, prefix)
     check_groups(config, "tf1")
     return config
 

@@ -135,4 +135,4 @@ def _config(fields, settings, where):
     settings = dict(settings or {})
     check_told(settings, fields, where)
     heads = {"num_attention_heads": usual_heads(fields["hidden_size"])}
-    return EncoderConfig.from_dict(heads | settings | fields)
+    return EncoderConfig.from_dict(heads | settings | fields, where)

@@ -74,7 +74,7 @@ def _check_described(description, shapes, path):
     if name != "Encoder" and name not in KERAS.values():
         return
     fields, labels = inside.get("config", inside), inside.get("num_labels", 0)
-    config = EncoderConfig.from_dict(fields)
+    config = EncoderConfig.from_dict(fields, path)
     described = config.encoder_weights() + (labels * config.hidden_size if type(labels) is int else 0)
     held = sum(prod(shape) for name, (_, shape) in shapes.items() if not name.startswith("optimizer/"))
     if described > held:

@@ -24,7 +24,7 @@ from electra_tf.checkpoints.run_checkpoints import (
     newest_intact,
     selected_checkpoint,
 )
-from electra_tf.checkpoints.run_json import OUTCOME, TOKENIZER, read_description
+from electra_tf.checkpoints.run_json import OUTCOME, RUN, TOKENIZER, read_description
 from electra_tf.checkpoints.sealed_json import read_sealed
 from electra_tf.checkpoints.shared_tables import sum_of, sum_tables
 from electra_tf.errors import CheckpointError
@@ -81,7 +81,7 @@ def read_run(path) -> Run:
         weights=sum_tables(groups[0]),
         slots_m=_by_sum(groups[1]),
         slots_v=_by_sum(groups[2]),
-        towers={tower: EncoderConfig.from_dict(fields) for tower, fields in run["towers"].items()},
+        towers={tower: EncoderConfig.from_dict(fields, path / RUN) for tower, fields in run["towers"].items()},
         heads={tower: tuple(heads) for tower, heads in run["heads"].items()},
         shared=run["shared"],
         tokenizer=path / TOKENIZER,

@@ -189,7 +189,8 @@ def read_folder(
             expected=f"one of {', '.join(MODEL_CLASSES)}",
             remedy="name the class whose tensors these are with --class",
         )
-    model = from_torch(read_weights(path, keep_tied), fields, EncoderConfig.from_dict(fields), path, keep_tied)
+    config = EncoderConfig.from_dict(fields, folder / CONFIG)
+    model = from_torch(read_weights(path, keep_tied), fields, config, path, keep_tied)
     said = (fields.get("architectures") or [model.name])[0]
     if said != model.name:
         raise CheckpointError(

@@ -13,8 +13,8 @@ import tensorflow as tf
 from electra_tf.data.randomness import permutation
 from electra_tf.text.tokenizer import Encoding, Tokenizer
 
-# Few lengths, since a compiled program serves one: the next is at most 8 tokens or a quarter longer.
-_LENGTHS = [n for n in range(8, 1 << 16, 8) if n % (max(64, 1 << n.bit_length()) // 8) == 0]
+# Few lengths, since a compiled program serves one: the next is at most 4 tokens or an eighth longer.
+_LENGTHS = [n for n in range(4, 1 << 16, 4) if n % (max(64, 1 << n.bit_length()) // 16) == 0]
 _INPUTS = ("input_ids", "input_mask", "segment_ids")
 _MIXED = 50  # batches among which rows are sorted by length
 

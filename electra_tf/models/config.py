@@ -104,17 +104,21 @@ class EncoderConfig:
         return fields
 
     @classmethod
-    def from_dict(cls, fields: dict) -> "EncoderConfig":
-        """From a Hugging Face `config.json`; fields that do not concern the encoder are ignored."""
+    def from_dict(cls, fields: dict, where=None) -> "EncoderConfig":
+        """From a Hugging Face `config.json`; fields that do not concern the encoder are ignored. `where`: its file."""
         if (kind := fields.get("position_embedding_type", "absolute")) != "absolute":
             raise ConfigError(
                 f"position_embedding_type is {kind!r}",
-                where="encoder configuration",
+                where=where or "encoder configuration",
                 expected="'absolute'",
                 remedy="take a model of absolute positions; others are not computed here",
             )
         known = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in fields.items() if name in known})
+        try:
+            return cls(**{name: value for name, value in fields.items() if name in known})
+        except ConfigError as error:
+            place = error.where if where is None else where
+            raise ConfigError(error.found, where=place, expected=error.expected, remedy=error.remedy) from None
 
     @classmethod
     def from_file(cls, path) -> "EncoderConfig":
@@ -128,7 +132,7 @@ class EncoderConfig:
                 expected="a file of JSON",
                 remedy="copy the file again",
             ) from error
-        return cls.from_dict(fields)
+        return cls.from_dict(fields, path)
 
 
 def _is_number(value):

@@ -97,6 +97,7 @@ def test_a_configuration_of_something_else_is_refused(folder, fields, told):
     change(folder, **fields)
     done = run_command("convert", "--input", folder, "--output", folder.with_name("out"))
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+    assert f"where:      {folder / 'config.json'}" in done.stderr
     assert not folder.with_name("out").exists()
 
 

@@ -21,7 +21,7 @@ class Life(NamedTuple):
 
 
 def start(driver: str, *arguments, **environment) -> subprocess.Popen:
-    command = [sys.executable, HERE / driver, *map(str, arguments)]
+    command = [sys.executable, HERE / "with_cache.py", HERE / driver, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # TensorFlow, imported by pytest, has set its own level.
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
