@@ -29,7 +29,7 @@ from electra_tf.seals import sealed
 from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 from electra_tf.training.initial_weights import initial_weights
 
-MANY = 10_000 if os.environ.get("EVERY_INPUT") else 2000
+MANY = 10_000 if os.environ.get("EVERY_INPUT") else 1000
 PARTS = 4
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,_?"
 TOKENS = [*SPECIAL_TOKENS, *_LETTERS, *(f"##{letter}" for letter in _LETTERS), *WORDS, "sea", "was"]

@@ -22,7 +22,7 @@ from electra_tf.models import EncoderConfig
 
 DRIVER = Path(__file__).resolve().parents[1] / "file_operations.py"
 SEED = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))  # the same again: KILL_SEED=...
-SECONDS, EVERY = 20, "EVERY_OPERATION" in os.environ  # of a slow test, and whether it may take longer
+SECONDS, EVERY = 10, "EVERY_OPERATION" in os.environ  # of a slow test, and whether it may take longer
 
 
 class Case(NamedTuple):

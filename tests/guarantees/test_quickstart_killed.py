@@ -14,7 +14,7 @@ import pytest
 
 DRIVER = Path(__file__).resolve().parents[1] / "quickstart_operations.py"
 SEED = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))  # the same again: KILL_SEED=...
-SECONDS, EVERY = 60, "EVERY_OPERATION" in os.environ  # of a test, and whether it may take longer
+SECONDS, EVERY = 25, "EVERY_OPERATION" in os.environ  # of a test, and whether it may take longer
 ENDS = 1  # a model that small has none of the figures that are expected
 KILLED = (-9, 128 + 9)  # itself, or a command of its
 OUTPUTS = ("vocab", "data", "hf", "curves.png", "books/train.tsv", "books/dev.tsv", "books/test.tsv")

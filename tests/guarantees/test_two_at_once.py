@@ -15,7 +15,7 @@ def test_of_two_that_start_at_random_moments_one_trains_and_the_other_says_so(sh
     seed = int(os.environ.get("START_SEED", random.SystemRandom().getrandbits(32)))
     print(f"START_SEED={seed}")
     chance, refused = random.Random(seed), 0
-    rounds = int(os.environ.get("ROUNDS", 5))
+    rounds = int(os.environ.get("ROUNDS", 3))
     for number in range(rounds):
         model_dir, processes = tmp_path / str(number), []
         for seconds in (0, chance.choice([0, chance.uniform(0, 0.2), chance.uniform(0, 8)])):
