@@ -76,7 +76,7 @@ def kind_of(shapes: Mapping[str, tuple], task: str, where=None) -> str:
         f"the head of the task {task!r} has the layers {', '.join(sorted(found)) or 'none'}",
         where=where,
         expected="; or ".join(", ".join(sorted(expected)) for expected in layers.values()),
-        remedy="name another task of the checkpoint, or train this one here, with `electra-tf finetune`",
+        remedy="name another task of the checkpoint, or take the encoder alone, with --class=ElectraModel",
     )
 
 
@@ -192,7 +192,7 @@ def widen(kernel: np.ndarray, bias: np.ndarray, where=None) -> dict[str, np.ndar
             f"the head has {labels} labels, the encoder {hidden} units",
             where=where,
             expected="half as many labels as units: ElectraForSequenceClassification needs two units for each",
-            remedy="write it --to tf1, or --to keras",
+            remedy="take the encoder alone, with --class=ElectraModel",
         )
     first, second = np.zeros((hidden, hidden), "float32"), np.zeros((hidden, labels), "float32")
     first_bias = np.zeros(hidden, "float32")

@@ -229,5 +229,5 @@ def class_with(model_type: str, heads) -> str:
         f"no class of transformers has an {model_type.upper()} with the heads {', '.join(heads)}",
         where=f"a model of the type {model_type}",
         expected=", ".join({"electra": ELECTRA, "albert": ALBERT}[model_type].heads),
-        remedy="take one of the heads, with --class, or write it --to keras",
+        remedy="save the model with the heads of one of these",
     )

@@ -167,7 +167,7 @@ def check_groups(config: EncoderConfig, world: str) -> None:
             f"layer {wrong[0]} to {theirs(wrong[0])}, which is {wrong[0] * groups // layers}",
             where="num_hidden_groups",
             expected="a number of groups that both divide alike, such as a divisor of the number of layers",
-            remedy="keep such a model --to keras",
+            remedy="a model of your own can be written --to keras, which keeps the groups as they are",
         )
 
 

@@ -82,23 +82,17 @@ def no_text(value, text_field: str, path: str, place: str) -> InputError:
 
 
 def escaped_nul(path: str, text_field: str, place: str) -> InputError:
-    command = _by_python(path, _WITHOUT_NUL, text_field)
-    return InputError(
-        r"a NUL character, \u0000",
-        where=place,
-        expected="text",
-        remedy=f"give the file without them, made by: {command}",
-    )
+    return _escaped(r"a NUL character, \u0000", "text", _by_python(path, _WITHOUT_NUL, text_field), place)
 
 
 def unpaired_surrogate(path: str, text_field: str, place: str) -> InputError:
-    command = _by_python(path, _WITHOUT_HALVES, text_field)
-    return InputError(
-        r"an unpaired surrogate (\ud800 to \udfff) in the text",
-        where=place,
-        expected="valid Unicode",
-        remedy=f"give the file without them, made by: {command}",
-    )
+    found, command = r"an unpaired surrogate (\ud800 to \udfff)", _by_python(path, _WITHOUT_HALVES, text_field)
+    return _escaped(found, "valid Unicode", command, place)
+
+
+def _escaped(found, expected, command, place):
+    remedy = f"give the file without them, made by: {command}"
+    return InputError(f"{found} in the text", where=place, expected=expected, remedy=remedy)
 
 
 def not_json(error: ValueError | RecursionError, place: str) -> InputError:

@@ -40,7 +40,7 @@ def find_prefix(path) -> Path:
         f"the folder holds several checkpoints: {names}" if found else "there is no TF-V1 checkpoint",
         where=path,
         expected="the prefix of one, such as model.ckpt-1000 of model.ckpt-1000.index",
-        remedy="name it",
+        remedy="name the folder of one checkpoint, or its prefix",
     )
 
 
