@@ -50,7 +50,7 @@ nothing is said in a gin file, the text says what is taken. Fields marked * may 
 others define it. What begins with *compat* is a published mistake or oddity, off unless it is asked for.
 
 Not of a run, but of the machine, are two variables of the environment: `ELECTRA_TF_COMPILATION_CACHE`, the folder
-where compiled programs are kept (by default `~/.cache/electra_tf/programs`, at most 256 MB for each release of
+where compiled programs are kept (by default `~/.cache/electra_tf/programs`, at most 128 MB for each release of
 TensorFlow, kind of processor and number of threads; empty: nowhere), and `GLIBC_TUNABLES`, which the commands set
 for a faster allocator where it is not set.
 """

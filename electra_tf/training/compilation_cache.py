@@ -3,7 +3,7 @@
 TensorFlow can keep them in a folder, and believes what it finds there. So each process has a folder of its own, which
 begins with the programs kept so far, once their checksums are seen to be right; what it adds is kept when it is whole.
 A program is found again by all that it computes, which TensorFlow compares. It is machine code: every release of
-TensorFlow, kind of processor and number of threads has a cache of its own.
+TensorFlow, kind of processor and number of threads has a cache of its own, in which nobody else may write.
 """
 
 import atexit
@@ -19,7 +19,7 @@ from pathlib import Path
 from electra_tf.files import own_folder, replaced
 
 CACHE = "ELECTRA_TF_COMPILATION_CACHE"  # the environment's name of the folder; empty: nothing is kept
-MOST_BYTES = 1 << 28  # of one cache; the oldest programs go first
+MOST_BYTES = 1 << 27  # of one cache; the oldest programs go first
 _LEAST_ROOM = 1 << 30  # bytes free on the disk, so that a full one never stops a run for the sake of its cache
 _FLAG, _ON_CPUS = "--tf_xla_persistent_cache_directory=", "--tf_xla_persistent_cache_device_types=CPU"
 _AT_WORK = "at_work"
@@ -36,12 +36,11 @@ class _Cache:
         self._known = set()
         for path in self._kept():
             digest, name = _KEPT.fullmatch(path.name).groups()
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() == digest:
-                (own / name).write_bytes(content)
-                self._known.add(name)
-            else:  # damaged
+            if hashlib.sha256(path.read_bytes()).hexdigest() != digest:  # damaged
                 path.unlink(missing_ok=True)
+            elif name not in self._known:
+                os.link(path, own / name)
+                self._known.add(name)
 
     def keep(self) -> None:
         """Keeps what was compiled since; as far as it can be written."""
@@ -56,7 +55,8 @@ class _Cache:
             self._limit()
 
     def _kept(self):
-        return [path for path in self.folder.iterdir() if _KEPT.fullmatch(path.name)]
+        found = (path for path in self.folder.iterdir() if _KEPT.fullmatch(path.name))
+        return [path for path in found if path.stat().st_uid == os.geteuid()]
 
     def _limit(self):
         size = 0
@@ -107,4 +107,5 @@ def _folder(threads):
     machine = hashlib.sha256(f"{release}\n{processor}\n{threads}".encode()).hexdigest()[:16]
     folder = Path(caches).absolute() / f"tensorflow-{release}-{machine}"
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     return folder

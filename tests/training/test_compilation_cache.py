@@ -55,6 +55,18 @@ def test_what_was_damaged_is_not_taken(tmp_path):
     assert kept(tmp_path) == ["two.pb"]
 
 
+def test_what_others_wrote_is_not_taken(tmp_path):
+    """It is machine code, which would run as the user's."""
+    use(tmp_path, "one", "two")
+    (folder,) = tmp_path.iterdir()
+    folder.chmod(0o777)
+    (other,) = folder.glob("*-one.pb")
+    if os.geteuid() == 0:
+        os.chown(other, 12345, 12345)
+    assert use(tmp_path)[1] == ("two.pb" if os.geteuid() == 0 else "one.pb two.pb")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_killed_process_leaves_what_it_kept(tmp_path):
     use(tmp_path, "one", end=KILLED)
     assert kept(tmp_path) == ["one.pb"]
