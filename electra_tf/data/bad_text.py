@@ -76,8 +76,8 @@ def no_text(value, text_field: str, path: str, place: str) -> InputError:
         remedy = "give the file without such lines, made by: " + _by_python(path, _WITHOUT_NULL, text_field)
     else:
         found = f"no text in field {text_field!r}: it holds no string"
-        if others := [name for name, text in value.items() if isinstance(text, str)]:
-            remedy += f"; strings are in {', '.join(others)}"
+        others = [name for name, text in value.items() if isinstance(text, str)]
+        remedy = f"{remedy}; strings are in {', '.join(others)}" if others else "write it as one string"
     return InputError(found, where=place, expected=f'an object such as {{"{text_field}": "..."}}', remedy=remedy)
 
 

@@ -352,6 +352,8 @@ def test_json_that_python_cannot_read_is_named_by_its_line(tmp_path, name, line,
 def test_fields_with_strings_are_named_where_the_text_is_none(tmp_path):
     error = error_of(write(tmp_path / "a.jsonl", '{"text": 3, "body": "the cat"}'))
     assert "it holds no string" in error.found and "body" in error.remedy
+    error = error_of(write(tmp_path / "a.jsonl", '{"text": ["the cat"]}'))
+    assert error.remedy == "write it as one string"
 
 
 # Names
