@@ -7,6 +7,7 @@ Those of a block of ELECTRA-Small (forward, the gradients of what goes in and of
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,42 +19,38 @@ KERNELS = {
     "inner": (256, 1024),
     "outer": (1024, 256),
 }
-KINDS = ("forward", "of the input", "of the kernel")
-
-
-def products(kind, tokens, fan_in, fan_out):
-    """(shapes of left and right, whether each is transposed), of x [tokens, fan_in] by a kernel [fan_in, fan_out]."""
-    x, kernel, upstream = (tokens, fan_in), (fan_in, fan_out), (tokens, fan_out)
-    return {
-        "forward": (x, kernel, False, False),
-        "of the input": (upstream, kernel, False, True),
-        "of the kernel": (x, upstream, True, False),
-    }[kind]
+ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1", **os.environ}
+KINDS = ("forward", "of the input", "of the kernel", "turned first")  # the last, too, is the gradient of the kernel
 
 
 def by_tensorflow():
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-
-    def product(left, right, left_turned, right_turned):
-        left, right = tf.constant(left), tf.constant(right)
-        graph = tf.function(lambda a, b: tf.matmul(a, b, transpose_a=left_turned, transpose_b=right_turned))
-        return lambda: graph(left, right)
-
-    return product
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as a run has it
+    ways = {
+        "forward": lambda x, kernel, upstream: tf.matmul(x, kernel),
+        "of the input": lambda x, kernel, upstream: tf.matmul(upstream, kernel, transpose_b=True),
+        "of the kernel": lambda x, kernel, upstream: tf.matmul(x, upstream, transpose_a=True),
+        "turned first": lambda x, kernel, upstream: (
+            tf.matmul(tf.transpose(x), upstream)
+            if x.shape[1] >= upstream.shape[1]
+            else tf.transpose(tf.matmul(tf.transpose(upstream), x))
+        ),
+    }
+    return tf.constant, {name: tf.function(way) for name, way in ways.items()}
 
 
 def by_torch():
     import torch
 
     torch.set_num_threads(THREADS)
-
-    def product(left, right, left_turned, right_turned):
-        left, right = torch.from_numpy(left), torch.from_numpy(right)
-        return lambda: (left.T if left_turned else left) @ (right.T if right_turned else right)
-
-    return product
+    return torch.from_numpy, {
+        "forward": lambda x, kernel, upstream: x @ kernel,
+        "of the input": lambda x, kernel, upstream: upstream @ kernel.T,
+        "of the kernel": lambda x, kernel, upstream: x.T @ upstream,
+        "turned first": lambda x, kernel, upstream: x.T.contiguous() @ upstream,
+    }
 
 
 PEERS = {"TensorFlow": by_tensorflow, "PyTorch": by_torch}
@@ -63,16 +60,16 @@ def measured(peer, tokens):
     """Seconds of each product, the fastest of some."""
     import numpy as np
 
-    random, product, found = np.random.default_rng(0), PEERS[peer](), {}
-    for kind in KINDS:
+    random, found = np.random.default_rng(0), {}
+    given, ways = PEERS[peer]()
+    for kind, way in ways.items():
         for name, (fan_in, fan_out) in KERNELS.items():
-            left, right, *turned = products(kind, tokens, fan_in, fan_out)
-            run = product(*(random.normal(size=shape).astype("float32") for shape in (left, right)), *turned)
-            seconds = []
+            shapes = ((tokens, fan_in), (fan_in, fan_out), (tokens, fan_out))
+            matrices, seconds = [given(random.normal(size=shape).astype("float32")) for shape in shapes], []
             for _ in range(REPEATS + 1):
                 began = time.perf_counter()
                 for _ in range(REPEATS):
-                    run()
+                    way(*matrices)
                 seconds.append((time.perf_counter() - began) / REPEATS)
             found[f"{kind}/{name}"] = min(seconds[1:])
     return found
@@ -89,14 +86,17 @@ def main():
     found = {}
     for peer in PEERS:
         command = [sys.executable, __file__, "--peer", peer, "--tokens", str(options.tokens)]
-        found[peer] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+        run = subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True)
+        found[peer] = json.loads(run.stdout)
     print(f"{options.tokens} tokens, GFLOP a second{'':12} {'TensorFlow':>12} {'PyTorch':>12}")
     for key in found["PyTorch"]:
         kind, name = key.split("/")
         size = 2e-9 * options.tokens * KERNELS[name][0] * KERNELS[name][1]
         print(f"{kind:16} {name:22} {size / found['TensorFlow'][key]:12.0f} {size / found['PyTorch'][key]:12.0f}")
     for peer, seconds in found.items():
-        print(f"all of a block by {peer}: {sum(seconds.values()) * 1e3:.1f} ms")
+        for left_out in KINDS[2:]:
+            whole = sum(one for key, one in seconds.items() if not key.startswith(left_out))
+            print(f"a block by {peer}, without '{left_out}': {whole * 1e3:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -49,10 +49,11 @@ refuse: a test fails where it is not what the classes say.
 nothing is said in a gin file, the text says what is taken. Fields marked * may be changed when a run is resumed; all
 others define it. What begins with *compat* is a published mistake or oddity, off unless it is asked for.
 
-Not of a run, but of the machine, are two variables of the environment: `ELECTRA_TF_COMPILATION_CACHE`, the folder
+Not of a run, but of the machine, are three variables of the environment: `ELECTRA_TF_COMPILATION_CACHE`, the folder
 where compiled programs are kept (by default `~/.cache/electra_tf/programs`, at most 128 MB for each release of
-TensorFlow, kind of processor and number of threads; empty: nowhere), and `GLIBC_TUNABLES`, which the commands set
-for a faster allocator where it is not set.
+TensorFlow, kind of processor and number of threads; empty: nowhere); `GLIBC_TUNABLES`, which the commands set
+for a faster allocator, and `TF_ENABLE_ONEDNN_OPTS`, which `import electra_tf` sets to 1 for faster products, where they
+are not set.
 """
 TAIL = [
     f"Presets: {', '.join(f'`{name}`' for name in PRESETS)}.\n",

@@ -3,9 +3,13 @@
 Names are loaded when first used, so that importing the package costs next to nothing.
 """
 
+import os
 from importlib import import_module
 
 from electra_tf.version import __version__
+
+# TensorFlow's products by oneDNN, which it takes by itself only with AVX-512; no use once it is imported.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HOME = {
     "Encoder": "models.encoder",

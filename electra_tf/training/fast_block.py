@@ -57,7 +57,7 @@ def fast_block(block: Block, training: bool):
         seed = tf.zeros([3], tf.int32) if seed is None else seed
 
         def product(x, dense):
-            return tf.matmul(x, values[id(dense.kernel)])
+            return _product(x, values[id(dense.kernel)])
 
         def added(part):
             return [values[id(weight)] for weight in (part.output_dense.bias, part.norm.gamma, part.norm.beta)]
@@ -74,6 +74,22 @@ def fast_block(block: Block, training: bool):
         return tf.reshape(x, shape)
 
     return call
+
+
+@tf.custom_gradient
+def _product(x, kernel):
+    """`x @ kernel`. For the gradient of the kernel the wider matrix is turned first, by itself, and stands on the left:
+    a product that turns what it reads takes up to twice as long (`benchmarks/products.py`).
+    """
+
+    def gradient(upstream):
+        if kernel.shape[0] < kernel.shape[1]:
+            of_kernel = tf.transpose(tf.matmul(tf.transpose(upstream), x))
+        else:
+            of_kernel = tf.matmul(tf.transpose(x), upstream)
+        return tf.matmul(upstream, kernel, transpose_b=True), of_kernel
+
+    return tf.matmul(x, kernel), gradient
 
 
 def _rows_and_tokens(mask):
