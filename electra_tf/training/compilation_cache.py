@@ -16,6 +16,7 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from electra_tf import processor
 from electra_tf.files import own_folder, replaced
 
 CACHE = "ELECTRA_TF_COMPILATION_CACHE"  # the environment's name of the folder; empty: nothing is kept
@@ -101,10 +102,9 @@ def _folder(threads):
     caches = os.environ.get(CACHE, Path(home) / "electra_tf" / "programs")
     if caches == "" or '"' in str(caches):  # which TensorFlow's flags cannot hold
         return None
-    processor = re.findall(r"^(?:flags|Features)\s*:.*", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[:1]
-    threads = threads or len(os.sched_getaffinity(0))
     release = importlib.metadata.version("tensorflow")
-    machine = hashlib.sha256(f"{release}\n{processor}\n{threads}".encode()).hexdigest()[:16]
+    machine = f"{sorted(processor.features())} {threads or len(os.sched_getaffinity(0))}"
+    machine = hashlib.sha256(machine.encode()).hexdigest()[:16]
     folder = Path(caches).absolute() / f"tensorflow-{release}-{machine}"
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)

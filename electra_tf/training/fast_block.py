@@ -6,11 +6,16 @@ methods; the gradient of a product is two products, that of a program is one pro
 
 import tensorflow as tf
 
+from electra_tf import processor
 from electra_tf.layers.attention import SelfAttention
 from electra_tf.layers.dense import Dense, LayerNorm
 from electra_tf.layers.feed_forward import FeedForward
 from electra_tf.layers.transformer import Block
 from electra_tf.training.programs import lean_program
+
+# Without AVX-512 a product takes up to twice as long where it turns the left matrix as it reads it
+# (`benchmarks/products.py`).
+TURNS_FIRST = "avx512f" not in processor.features()
 
 
 def is_ours(block) -> bool:
@@ -78,12 +83,12 @@ def fast_block(block: Block, training: bool):
 
 @tf.custom_gradient
 def _product(x, kernel):
-    """`x @ kernel`. For the gradient of the kernel the wider matrix is turned first, by itself, and stands on the left:
-    a product that turns what it reads takes up to twice as long (`benchmarks/products.py`).
-    """
+    """`x @ kernel`; where `TURNS_FIRST`, of the kernel's gradient the wider matrix is turned, then multiplied."""
 
     def gradient(upstream):
-        if kernel.shape[0] < kernel.shape[1]:
+        if not TURNS_FIRST:
+            of_kernel = tf.matmul(x, upstream, transpose_a=True)
+        elif kernel.shape[0] < kernel.shape[1]:
             of_kernel = tf.transpose(tf.matmul(tf.transpose(upstream), x))
         else:
             of_kernel = tf.matmul(tf.transpose(x), upstream)

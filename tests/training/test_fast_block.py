@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from electra_tf.layers.dense import Dense
 from electra_tf.layers.transformer import Block, Transformer
+from electra_tf.training import fast_block
 from electra_tf.training.compilation import compile_blocks
 from electra_tf.training.fast_block import can_run
 
@@ -37,9 +38,12 @@ def learned(transformer, x, mask, training):
 
 @pytest.mark.parametrize("pairwise", [False, True])
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
-def test_it_computes_what_the_layers_do(activation, training, pairwise):
+@pytest.mark.parametrize(
+    ("activation", "turns_first"), [("gelu", True), ("gelu", False), ("gelu_new", True), ("relu", False)]
+)
+def test_it_computes_what_the_layers_do(activation, turns_first, training, pairwise, monkeypatch):
     """To 1e-5 of the largest entry, at two lengths by one graph; a bit of dropout that differed would be seen."""
+    monkeypatch.setattr(fast_block, "TURNS_FIRST", turns_first)
     transformer = Transformer(2, {**SIZES, "activation": activation})
     inputs = [batch(3, tokens, pairwise) for tokens in (9, 6)]
     expected = [learned(transformer, x, mask, training) for x, mask in inputs]
