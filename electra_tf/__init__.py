@@ -4,12 +4,14 @@ Names are loaded when first used, so that importing the package costs next to no
 """
 
 import os
+import sys
 from importlib import import_module
 
 from electra_tf.version import __version__
 
-# TensorFlow's products by oneDNN, which it takes by itself only with AVX-512; no use once it is imported.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# Products by oneDNN, which TensorFlow takes by itself only with AVX-512; it looks when it is imported.
+if "tensorflow" not in sys.modules:
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HOME = {
     "Encoder": "models.encoder",

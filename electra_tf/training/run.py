@@ -133,6 +133,7 @@ def train(
 
         environment = {"devices": describe_devices(strategy), "threads": threads, "compiler": recipe.compiler}
         environment |= {"tensorflow": tf.__version__, "keras": keras.__version__}
+        environment |= {"onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as TensorFlow chose")}
         facts = {"seed": recipe.seed, "environment": environment}
         due = {"every": recipe.checkpoint_every, "last": recipe.steps}
         kept = Kept(recipe.keep, recipe.milestone_every, plan.keep_best, plan.select, **due)
