@@ -9,7 +9,7 @@ from importlib import import_module
 
 from electra_tf.version import __version__
 
-# Products by oneDNN, which TensorFlow takes by itself only with AVX-512; it looks when it is imported.
+# Products by oneDNN, which TensorFlow takes by itself only on the newest processors; it looks when it is imported.
 if "tensorflow" not in sys.modules:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 

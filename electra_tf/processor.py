@@ -13,3 +13,8 @@ def features() -> frozenset[str]:
         return frozenset()
     named = (line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features")))
     return frozenset(next(named, "").split())
+
+
+def kind() -> str:
+    """The widest of the extensions that change what products compute in their last bits."""
+    return next((name for name in ("avx512f", "avx2", "asimd") if name in features()), "unknown")

@@ -10,7 +10,10 @@ from electra_tf.data.builder import build_data
 from electra_tf.text.wordpiece_tokenizer import WordPieceTokenizer
 from electra_tf.text.wordpiece_vocabulary import train_vocabulary
 
-QUICKSTART = Path(__file__).resolve().parents[1] / "electra_tf" / "quickstart"
+# What drivers and commands compile is kept for the next ones, of all workers; not where the user's programs are.
+ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("ELECTRA_TF_COMPILATION_CACHE", str(ROOT / ".pytest_cache/programs"))
+QUICKSTART = ROOT / "electra_tf" / "quickstart"
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -137,6 +137,7 @@ def write_albert(folder, model: LoadedModel, slots_m=None, slots_v=None, step: i
     if model.config.hidden_act not in names:
         raise ConfigError(
             f"hidden_act is {model.config.hidden_act!r}",
+            where="--to tf1",
             expected=f"one of {', '.join(names)}: Google's ALBERT computes its gelu as the tanh form",
             remedy="if the model is Google's, whose config.json once said gelu by mistake, write gelu_new there",
         )

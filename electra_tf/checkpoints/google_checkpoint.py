@@ -107,7 +107,9 @@ def check_google_computes(settings, configs):
         if config.hidden_act not in ("gelu", "relu", "tanh"):
             raise ConfigError(
                 f"hidden_act is {config.hidden_act!r}",
+                where="--to tf1",
                 expected="gelu, relu or tanh, which Google's ELECTRA can compute",
+                remedy="write it in another format",
             )
         check_epsilon(config)
         usual = {"num_attention_heads": usual_heads(config.hidden_size), "hidden_act": "gelu"}

@@ -55,7 +55,12 @@ def save_variables(folder, table: list[Tensor], weights, slots_m=None, slots_v=N
 def check_epsilon(config: EncoderConfig) -> None:
     """Raises `ConfigError` for another epsilon of layer norms than the originals', which TF-V1 has no place for."""
     if config.layer_norm_eps != 1e-12:
-        raise ConfigError(f"layer_norm_eps is {config.layer_norm_eps}", expected="1e-12, which Google's code computes")
+        raise ConfigError(
+            f"layer_norm_eps is {config.layer_norm_eps}",
+            where="--to tf1",
+            expected="1e-12, which Google's code computes",
+            remedy="write it in another format",
+        )
 
 
 def usual_heads(hidden_size: int) -> int:

@@ -36,7 +36,7 @@ def _download(repository, revision):
     import requests
     from huggingface_hub import errors
 
-    def problem(found, expected, remedy=None):
+    def problem(found, expected, remedy):
         where = f"{repository}@{revision}" if revision else repository
         return InputError(found, where=where, expected=expected, remedy=remedy)
 
@@ -55,7 +55,7 @@ def _download(repository, revision):
         patterns = _patterns([file.rfilename for file in files])
         if not patterns:
             known = " or ".join(name for name, _ in _WEIGHTS)
-            raise problem("the model has no weights that can be read", f"{known} among its files")
+            raise problem("the model has no weights that can be read", f"{known} among its files", "name another model")
         return huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=patterns)
     except errors.GatedRepoError as error:
         raise problem(
@@ -64,7 +64,11 @@ def _download(repository, revision):
             "ask for it on the model's page, then run `hf auth login`, or set HF_TOKEN",
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise problem(f"the model has no revision {revision!r}", "a branch, a tag or a commit behind the @") from error
+        raise problem(
+            f"the model has no revision {revision!r}",
+            "a branch, a tag or a commit behind the @",
+            "name one that its page has",
+        ) from error
     except errors.RepositoryNotFoundError as error:
         raise problem(
             "there is no such file or folder, and no such model on the hub (or it is a private one)",

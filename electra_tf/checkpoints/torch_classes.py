@@ -167,7 +167,7 @@ def check_groups(config: EncoderConfig, world: str) -> None:
             f"layer {wrong[0]} to {theirs(wrong[0])}, which is {wrong[0] * groups // layers}",
             where="num_hidden_groups",
             expected="a number of groups that both divide alike, such as a divisor of the number of layers",
-            remedy="a model of your own can be written --to keras, which keeps the groups as they are",
+            remedy="write a model of your own --to keras; others are read by their own library alone",
         )
 
 
@@ -177,7 +177,7 @@ def _check_activation(heads, config):
             f"the generator's hidden_act is {config.hidden_act!r}",
             where="its configuration",
             expected="'gelu': ElectraForMaskedLM computes it in its head whatever the configuration says",
-            remedy="write it --to tf1, or --to keras",
+            remedy="write it --to keras",
         )
 
 

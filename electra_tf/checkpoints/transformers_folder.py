@@ -231,7 +231,7 @@ def read_config_fields(folder) -> dict:
             f"the model's type is {kind!r}",
             where=path,
             expected=" or ".join(map(repr, ARCHITECTURES)),
-            remedy=None if kind else 'add "model_type": "electra", or "albert", to the file',
+            remedy="name an ELECTRA or an ALBERT" if kind else 'add "model_type": "electra", or "albert", to the file',
         )
     if fields.get("is_decoder"):
         raise CheckpointError(

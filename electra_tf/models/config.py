@@ -81,7 +81,7 @@ class EncoderConfig:
             f"{name} is {getattr(self, name)!r}",
             where=f"encoder configuration, field {name}",
             expected=expected,
-            remedy="correct the field, in config.json or where it is set",
+            remedy="correct the field where it was set",
         )
 
     def replace(self, **changes) -> "EncoderConfig":

@@ -272,5 +272,5 @@ def _check_unicode(text):
             f"the text is not Unicode: character {error.start} is half of a surrogate pair",
             where=repr(text[max(0, error.start - 20) : error.start + 20]),
             expected="text that was decoded from UTF-8",
-            remedy="check where it comes from; for what is typed in a terminal, set LC_ALL=C.UTF-8",
+            remedy="convert it to UTF-8, by iconv for instance; in a terminal, set LC_ALL=C.UTF-8",
         ) from error

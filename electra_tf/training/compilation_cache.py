@@ -12,12 +12,15 @@ import importlib.metadata
 import os
 import re
 import shutil
+import stat
 import sys
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from electra_tf import processor
-from electra_tf.files import own_folder, replaced
+from electra_tf.errors import OutputError
+from electra_tf.files import own_folder
 
 CACHE = "ELECTRA_TF_COMPILATION_CACHE"  # the environment's name of the folder; empty: nothing is kept
 MOST_BYTES = 1 << 27  # of one cache; the oldest programs go first
@@ -40,24 +43,35 @@ class _Cache:
             if hashlib.sha256(path.read_bytes()).hexdigest() != digest:  # damaged
                 path.unlink(missing_ok=True)
             elif name not in self._known:
-                os.link(path, own / name)
+                try:
+                    os.link(path, own / name)
+                except OSError:  # the file system has no links
+                    shutil.copyfile(path, own / name)
                 self._known.add(name)
 
     def keep(self) -> None:
         """Keeps what was compiled since; as far as it can be written."""
         with suppress(OSError):
-            for path in self.own.glob("*.pb"):
-                if path.name not in self._known:
-                    content = path.read_bytes()
-                    kept = self.folder / f"{hashlib.sha256(content).hexdigest()}-{path.name}"
-                    with replaced(kept, synced=False) as aside:
-                        aside.write_bytes(content)
-                    self._known.add(path.name)
-            self._limit()
+            new = [path for path in self.own.glob("*.pb") if path.name not in self._known]
+            for path in new:
+                content = path.read_bytes()
+                name = f"{hashlib.sha256(content).hexdigest()}-{path.name}"
+                aside = self.own.with_name(name)
+                aside.write_bytes(content)
+                os.replace(aside, self.folder / name)
+                self._known.add(path.name)
+            if new:
+                self._limit()
+
+    def forget(self) -> None:
+        """Keeps none of the programs that this process was given."""
+        for path in self._kept():
+            if _KEPT.fullmatch(path.name)[2] in self._known:
+                path.unlink(missing_ok=True)
 
     def _kept(self):
         found = (path for path in self.folder.iterdir() if _KEPT.fullmatch(path.name))
-        return [path for path in found if path.stat().st_uid == os.geteuid()]
+        return [path for path in found if _is_ours(path, stat.S_ISREG)]
 
     def _limit(self):
         size = 0
@@ -79,9 +93,10 @@ def use_cache(threads: int | None = None) -> None:
     """
     global _cache
     flags = _OURS.sub("", os.environ.get("TF_XLA_FLAGS", "")).strip()  # of the process that started this one
-    if sys.platform == "linux" and "tensorflow" not in sys.modules and _cache is None and _FLAG not in flags:
+    is_usable = _FLAG not in flags and (not flags or flags.startswith("-"))  # else it names a file
+    if sys.platform == "linux" and "tensorflow" not in sys.modules and _cache is None and is_usable:
         with ExitStack() as stack, suppress(OSError, RuntimeError, importlib.metadata.PackageNotFoundError):
-            folder = _folder(threads)
+            folder = _folder(f"{threads} {flags} {os.environ.get('XLA_FLAGS')}")
             if folder is not None and shutil.disk_usage(folder).free > _LEAST_ROOM:
                 _cache = _Cache(folder, stack.enter_context(own_folder(folder / _AT_WORK, tidies=True)))
                 atexit.register(stack.pop_all().close)
@@ -96,16 +111,45 @@ def keep_programs() -> None:
         _cache.keep()
 
 
-def _folder(threads):
-    """The cache of such a machine, made where it is not there; None where the user wants none."""
+@contextmanager
+def explained() -> Iterator[None]:
+    """Within it, after an error of TensorFlow's, nothing that was loaded is kept: it may be the cause, and the next
+    start makes it anew. Raises: `OutputError` where one could not be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _cache is None or type(error).__module__ != "tensorflow.python.framework.errors_impl":
+            raise
+        with suppress(OSError):
+            _cache.forget()
+        if str(_cache.own.parent) not in str(error):
+            raise
+        raise OutputError(
+            f"the compilation cache cannot be written: {str(error).splitlines()[0][:200]}",
+            where=_cache.folder,
+            expected="room for what is compiled",
+            remedy=f"free some space and start again; or keep nothing, with {CACHE}= before the command",
+        ) from error
+
+
+def _is_ours(path, is_kind):
+    status = path.lstat()
+    return status.st_uid == os.geteuid() and is_kind(status.st_mode)
+
+
+def _folder(settings):
+    """The cache of such a machine and such settings, made where it is not there; None where there can be none."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     caches = os.environ.get(CACHE, Path(home) / "electra_tf" / "programs")
-    if caches == "" or '"' in str(caches):  # which TensorFlow's flags cannot hold
+    if caches == "" or {'"', "\\"} & {*str(caches)} or not processor.features():  # flags can hold neither of both
         return None
     release = importlib.metadata.version("tensorflow")
-    machine = f"{sorted(processor.features())} {threads or len(os.sched_getaffinity(0))}"
+    machine = f"{sorted(processor.features())} {len(os.sched_getaffinity(0))} {settings}"
     machine = hashlib.sha256(machine.encode()).hexdigest()[:16]
     folder = Path(caches).absolute() / f"tensorflow-{release}-{machine}"
     folder.mkdir(parents=True, exist_ok=True)
+    if not _is_ours(folder, stat.S_ISDIR):
+        return None
     folder.chmod(0o700)
     return folder

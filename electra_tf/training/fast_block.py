@@ -13,9 +13,9 @@ from electra_tf.layers.feed_forward import FeedForward
 from electra_tf.layers.transformer import Block
 from electra_tf.training.programs import lean_program
 
-# Without AVX-512 a product takes up to twice as long where it turns the left matrix as it reads it
+# With AVX2 alone a product takes up to twice as long where it turns the left matrix as it reads it
 # (`benchmarks/products.py`).
-TURNS_FIRST = "avx512f" not in processor.features()
+TURNS_FIRST = "avx2" in processor.features() and "avx512f" not in processor.features()
 
 
 def is_ours(block) -> bool:

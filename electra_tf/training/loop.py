@@ -5,6 +5,7 @@ import time
 import orbit
 import tensorflow as tf
 
+from electra_tf.training.compilation_cache import explained
 from electra_tf.training.metrics import first_not_finite
 from electra_tf.training.objective import Source
 from electra_tf.training.step import Step
@@ -61,7 +62,8 @@ class Trainer(orbit.AbstractTrainer):
         length, _ = self.stretch(first)
         self.tokens = self.steps * self.batch_size * length
         try:
-            with tf.profiler.experimental.Trace("train", step_num=first, _r=1):  # a step of TensorBoard's profile
+            # A step of TensorBoard's profile.
+            with explained(), tf.profiler.experimental.Trace("train", step_num=first, _r=1):
                 self._run(self.iterator, tf.constant(self.steps))
                 self.step.finished.numpy()  # waits for the devices
         except tf.errors.OpError as error:

@@ -11,14 +11,16 @@ from typing import Protocol
 import keras
 import orbit
 import tensorflow as tf
+from tensorflow.python.util._pywrap_util_port import IsMklEnabled
 
+from electra_tf import processor
 from electra_tf.checkpoints.metrics_jsonl import METRICS
 from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.startup import TUNABLES, is_settled
 from electra_tf.training.actions import Evaluate, Foretell, Log, Profile, Save, Stop, Stopped
 from electra_tf.training.compilation import choose_compiler
-from electra_tf.training.compilation_cache import keep_programs
+from electra_tf.training.compilation_cache import explained, keep_programs
 from electra_tf.training.cost import Cost
 from electra_tf.training.devices import Devices, check_backend, describe_devices, is_chief, make_strategy, use_threads
 from electra_tf.training.health import Health
@@ -116,7 +118,7 @@ def train(
     chief, on_cpu = is_chief(devices.strategy), not tf.config.list_physical_devices("GPU")
     plan.recipe.check_rows(strategy.num_replicas_in_sync)
     display = Display(plan.recipe.steps, 0, stream)
-    with Signals() as signals, alone_in(model_dir, display.say) if chief else nullcontext():
+    with explained(), Signals() as signals, alone_in(model_dir, display.say) if chief else nullcontext():
         begun = begun_run(model_dir)
         plan = dataclasses.replace(plan, recipe=_settled(plan.recipe, begun))
         recipe, source = plan.recipe, plan.source
@@ -133,7 +135,7 @@ def train(
 
         environment = {"devices": describe_devices(strategy), "threads": threads, "compiler": recipe.compiler}
         environment |= {"tensorflow": tf.__version__, "keras": keras.__version__}
-        environment |= {"onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as TensorFlow chose")}
+        environment |= {"onednn": IsMklEnabled(), "processor": processor.kind()}
         facts = {"seed": recipe.seed, "environment": environment}
         due = {"every": recipe.checkpoint_every, "last": recipe.steps}
         kept = Kept(recipe.keep, recipe.milestone_every, plan.keep_best, plan.select, **due)

@@ -19,6 +19,7 @@ TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")
 NO_PLACE = {
     ("cli/error_messages.py", "there is not enough memory"): "memory has none",
     ("cli/error_messages.py", "{str(error.strerror)}"): "no folder could be written; the reason names those tried",
+    ("cli/error_messages.py", "nobody foresaw this"): "its traceback, where no file could be written, stands above it",
 }
 NO_EXPECTATION = {
     ("cli/error_messages.py", "{str(error.strerror"): "the system says what failed; its opposite is expected",
@@ -84,7 +85,9 @@ def _text(node):
 
 def _names_its_setting(message):
     """Whether it begins as `seed is {self.seed}` or names a flag: then the name is the place."""
-    beginning = re.match(r"\{?(\w+)\}? is \{(.*?)\}", message)
+    beginning = re.match(
+        r"\{?(\w+)\}? is \{(?:(?:self|values|tokenizer|options)\.)?(\w+|getattr\(.*?\))(?:!r)?\}", message
+    )
     return bool(beginning and beginning[1] in beginning[2]) or re.search(r"--[a-z]\w+", message) is not None
 
 
@@ -112,11 +115,17 @@ def _is_typed(file, call, message):
     return (file, place) in TYPED or re.match(named, place) is not None
 
 
+def _may_be_none(node):
+    if isinstance(node, ast.IfExp):
+        return _may_be_none(node.body) or _may_be_none(node.orelse)
+    return isinstance(node, ast.Constant) and not node.value
+
+
 def _lacking(part, exceptions, is_clear):
     """The errors that lack a part and are not clear without it; the exceptions that none of them needs any more."""
     lacking, used = [], set()
     for file, call in _errors():
-        said = {k.arg for k in call.keywords if not (isinstance(k.value, ast.Constant) and not k.value.value)}
+        said = {k.arg for k in call.keywords if not _may_be_none(k.value)}
         if part in said or is_clear(file, call, message := _text(call.args[0])):
             continue
         excuse = next((e for e in exceptions if e[0] == file and message.startswith(e[1])), None)

@@ -89,9 +89,59 @@ def test_a_user_s_own_setting_stays(tmp_path):
         assert use(tmp_path, TF_XLA_FLAGS=given) == [given]
 
 
-@pytest.mark.parametrize("cache", ["", "/proc/none", 'a "quoted" one'])
+@pytest.mark.parametrize("cache", ["", "/proc/none", 'quoted "so"', "back\\slash"])
 def test_where_nothing_can_be_kept_nothing_is(tmp_path, cache):
-    assert use(tmp_path / cache if "one" in cache and cache[0] != "/" else cache) == [""]
+    assert use(tmp_path / cache if cache[:1].isalpha() else cache) == [""]
+
+
+def test_flags_in_a_file_stay_there(tmp_path):
+    """TensorFlow reads what has no dash as the name of a file."""
+    assert use(tmp_path, TF_XLA_FLAGS="/a/file") == ["/a/file"]
+
+
+def test_other_flags_make_other_programs(tmp_path):
+    use(tmp_path, "one", XLA_FLAGS="--xla_cpu_enable_fast_math=true")
+    assert use(tmp_path)[1] == ""
+    assert use(tmp_path, XLA_FLAGS="--xla_cpu_enable_fast_math=true")[1] == "one.pb"
+
+
+COMPILES = """
+import shutil, sys
+import electra_tf.training.compilation_cache as cache
+from electra_tf.cli.error_messages import in_words
+cache.use_cache()
+import tensorflow as tf
+if "full" in sys.argv:
+    shutil.rmtree(cache._cache.own.parent)
+    cache._cache.own.parent.write_text("no folder")
+with in_words(), cache.explained():
+    print(float(tf.function(lambda x: x * 3, jit_compile=True)(tf.ones([]))))
+"""
+
+
+def compiles(folder, *words):
+    environment = os.environ | {"ELECTRA_TF_COMPILATION_CACHE": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.run([sys.executable, "-c", COMPILES, *words], env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_a_program_that_cannot_be_loaded_is_made_anew_by_the_next_process(tmp_path):
+    """One whose checksum is right, but that TensorFlow does not take."""
+    assert compiles(tmp_path).stdout == "3.0\n"
+    (program,) = tmp_path.glob("*/*.pb")
+    spoilt = program.read_bytes()[:100]
+    program.unlink()
+    program.with_name(hashlib.sha256(spoilt).hexdigest() + program.name[64:]).write_bytes(spoilt)
+    assert compiles(tmp_path).returncode == 1
+    assert [*tmp_path.glob("*/*.pb")] == []
+    assert compiles(tmp_path).stdout == "3.0\n"
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_written_is_told(tmp_path):
+    told = compiles(tmp_path, "full")
+    assert told.returncode == 2
+    assert "the compilation cache cannot be written" in told.stderr and "Traceback" not in told.stderr
 
 
 def test_the_oldest_go_first(tmp_path):
