@@ -59,8 +59,8 @@ PRETRAINING = {
     "Schedule.warmup_steps": 1,
 }
 FINETUNING = {
-    "FineTuning.epochs": 12.0,
-    "FineTuning.peak": 0.003,
+    "FineTuning.epochs": 40.0,
+    "FineTuning.peak": 0.005,
     "FineTuning.least_updates": 0,
     "FineTuning.length": 32,
 }
