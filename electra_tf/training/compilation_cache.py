@@ -1,4 +1,4 @@
-"""XLA programs kept from one run to the next: what was compiled before is loaded, in a tenth of the time.
+"""XLA programs kept from one run to the next: what was compiled before is loaded.
 
 TensorFlow can keep them in a folder, and believes what it finds there. So each process has a folder of its own, which
 begins with the programs kept so far, once their checksums are seen to be right; what it adds is kept when it is whole.
@@ -118,7 +118,7 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # of TensorFlow's classes, which only a program that has imported it can name
         if _cache is None or type(error).__module__ != "tensorflow.python.framework.errors_impl":
             raise
         with suppress(OSError):
