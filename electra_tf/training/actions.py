@@ -4,6 +4,7 @@ import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import tensorflow as tf
 
@@ -27,17 +28,28 @@ def due(step: int, every: int, last: int) -> bool:
 
 
 class Foretell:
-    """Says once what the run will cost, after its third loop: the first compiles, the second still claims memory."""
+    """Says once what the run will cost, by the median of some steps: one alone may be slow by chance.
 
-    LOOPS = 3
+    The first step compiles and the second still claims memory; then a second's worth of steps is timed.
 
-    def __init__(self, trainer: Trainer, recipe: Recipe, cost: Cost, display: Display):
-        self.trainer, self.recipe, self.cost, self.display, self.loops = trainer, recipe, cost, display, 0
+    Args:
+        most: so many steps are timed at most.
+    """
+
+    UNTIMED, SECONDS = 2, 1.0
+
+    def __init__(self, trainer: Trainer, recipe: Recipe, cost: Cost, display: Display, most: int):
+        self.trainer, self.recipe, self.cost, self.display, self.most = trainer, recipe, cost, display, most
+        self.seconds = []
 
     def __call__(self, _):
-        step, self.loops = int(self.trainer.step.finished.numpy()), self.loops + 1
-        if self.cost.step_seconds is None and (self.loops == self.LOOPS or step == self.recipe.steps):
-            seconds = self.trainer.seconds / self.trainer.steps
+        if self.cost.step_seconds is not None:
+            return
+        step = int(self.trainer.step.finished.numpy())
+        self.seconds.append(self.trainer.seconds / self.trainer.steps)
+        timed = self.seconds[self.UNTIMED :]
+        if step == self.recipe.steps or len(timed) == self.most or sum(timed) >= self.SECONDS:
+            seconds = median(timed or self.seconds)
             self.display.say(self.cost.measure(step, seconds, memory_in_use(), matrix_peak()))
 
 

@@ -218,7 +218,7 @@ def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, 
     profiler = Profile(trainer, profile if chief else 0, metrics_log.events_dir, cost, display)
     evaluate = Evaluate(trainer, evaluation, readings.eval_line, recipe, metrics_log, display)
     actions = [
-        Foretell(trainer, recipe, cost, display),
+        Foretell(trainer, recipe, cost, display, most=1 if profile else 10),  # profiled steps are slower
         Log(trainer, readings, recipe, health, state, metrics_log, display, cost),
         evaluate,
         Save(trainer, recipe, state),

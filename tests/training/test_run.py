@@ -86,9 +86,8 @@ def test_what_the_run_will_cost_is_said_as_soon_as_it_is_known(tiny_run):
     before, _, after = tiny_run.said.partition("step 2/6")
     for name in ("parameters", "steps", "tokens", "epochs", "compute"):
         assert any(line.split()[:1] == [name] for line in before.splitlines()), name
-    until_third, _, _ = after.partition("step 4/6")
-    for name in ("memory", "time"):
-        assert any(line.split()[:1] == [name] for line in until_third.splitlines()), name
+    for name in ("memory", "time"):  # after at least a second of steps, or at the end of so short a run
+        assert any(line.split()[:1] == [name] for line in after.splitlines()), name
 
 
 @pytest.mark.slow
