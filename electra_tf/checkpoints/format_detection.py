@@ -66,7 +66,7 @@ def recognise(path) -> str:
             "the folder holds runs of several seeds",
             where=path,
             expected=f"one of {', '.join(seed.name for seed in seeds)}",
-            remedy=f"name one: {seeds[0]}",
+            remedy=f"name one: {shlex.quote(str(seeds[0]))}; {path.name}/results.md has their scores",
         )
     raise InputError(
         found,

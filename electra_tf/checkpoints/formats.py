@@ -124,7 +124,8 @@ def _read_tuned(run, path, task):
 def _read_as(run, task):
     """How files and texts are read for a run of fine-tuning: fields of its `FineTuning`; of tasks the one meant."""
     settings = {name: run["settings"]["FineTuning"].get(name) for name in _READ_AS}
-    settings |= {"length": run["data"]["length"]} | ({} if task is None else {"task": task})
+    length = run["answers"].get("tasks", {}).get(task, {}).get("length", run["data"]["length"])
+    settings |= {"length": length} | ({} if task is None else {"task": task})
     return {name: value for name, value in settings.items() if value is not None}
 
 
@@ -133,7 +134,8 @@ def _meaning(run, path, task, answers):
     meaning = {name: answers[name] for name in ("may_lack", "by_characters", "scheme") if name in answers}
     if answers.get("may_lack"):
         inside = f"{task}/" if "tasks" in run["answers"] else ""
-        meaning["threshold"] = kept_scores(path).get(f"{inside}best_f1_threshold", 0.0)
+        best = "best_exact" if run["settings"]["FineTuning"].get("select") == "best_exact" else "best_f1"
+        meaning["threshold"] = kept_scores(path).get(f"{inside}{best}_threshold", 0.0)
     return meaning
 
 

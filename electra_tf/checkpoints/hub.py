@@ -8,8 +8,8 @@ from electra_tf.errors import InputError
 
 _NAME = re.compile(r"(?P<repository>[\w-]+(\.[\w-]+)*/[\w-]+(\.[\w-]+)*)(@(?P<revision>[\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_BESIDE = ["config.json", "vocab.txt", "*.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
-_BESIDE += ["added_tokens.json"]
+_VOCABULARIES = ["vocab.txt", "*.model", "tokenizer.json"]
+_BESIDE = ["config.json", *_VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
 # Weights in the order they are preferred: what is no pickle first.
 _WEIGHTS = (("model.safetensors", "model*.safetensors*"), ("tf_model.h5", "tf_model*.h5*"))
 _WEIGHTS += (("pytorch_model.bin", "pytorch_model*.bin*"),)
@@ -35,18 +35,26 @@ def _download(repository, revision):
     import huggingface_hub
     import requests
     from huggingface_hub import errors
+    from huggingface_hub.utils import validate_repo_id
 
     def problem(found, expected, remedy):
         where = f"{repository}@{revision}" if revision else repository
         return InputError(found, where=where, expected=expected, remedy=remedy)
 
-    if _COMMIT.fullmatch(revision or "") and (folder := _in_cache(repository, revision)):
-        return folder
     try:
+        validate_repo_id(repository)
+        if _COMMIT.fullmatch(revision or "") and (folder := _in_cache(repository, revision, vocabulary=True)):
+            return folder
         try:
             files = huggingface_hub.HfApi().model_info(repository, revision=revision).siblings
-        except (errors.OfflineModeIsEnabled, requests.exceptions.ConnectionError, requests.exceptions.Timeout):
-            return huggingface_hub.snapshot_download(repository, revision=revision, local_files_only=True)
+        except (errors.OfflineModeIsEnabled, requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
+            if folder := _in_cache(repository, revision):
+                return folder
+            raise problem(
+                "there is no such file or folder, and the hub cannot be reached for a model of this name",
+                "a network, or a whole copy in the hub's cache",
+                f"where there is a network: hf download {repository}; or unset HF_HUB_OFFLINE",
+            ) from error
         except errors.HfHubHTTPError as error:
             silent = error.response is not None and error.response.status_code >= 500
             if silent and (folder := _in_cache(repository, revision)):
@@ -69,17 +77,11 @@ def _download(repository, revision):
             "a branch, a tag or a commit behind the @",
             "name one that its page has",
         ) from error
-    except errors.RepositoryNotFoundError as error:
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise problem(
             "there is no such file or folder, and no such model on the hub (or it is a private one)",
             "a path of this machine, or a model's name such as google/electra-small-discriminator",
             "check the name; for a private model run `hf auth login`, or set HF_TOKEN",
-        ) from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        raise problem(
-            "there is no such file or folder, and the hub cannot be reached for a model of this name",
-            "a network, or a copy in the hub's cache",
-            f"where there is a network: hf download {repository}; or unset HF_HUB_OFFLINE",
         ) from error
     except (errors.HfHubHTTPError, requests.exceptions.RequestException, OSError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0][:200]
@@ -90,8 +92,8 @@ def _download(repository, revision):
         ) from error
 
 
-def _in_cache(repository, revision):
-    """A whole copy, or None."""
+def _in_cache(repository, revision, vocabulary=False):
+    """A whole copy, or None; `vocabulary`: only one with a tokenizer's file, as other programs may have left it out."""
     import huggingface_hub
 
     try:
@@ -101,7 +103,8 @@ def _in_cache(repository, revision):
     there = {file.name for file in folder.iterdir()}
     maps = [json.loads(index.read_text())["weight_map"] for index in folder.glob("*.index.json")]
     shards = {name for one in maps for name in one.values()}
-    return folder if "config.json" in there and _patterns(there) and shards <= there else None
+    words = not vocabulary or any(Path(name).match(one) for name in there for one in _VOCABULARIES)
+    return folder if "config.json" in there and words and _patterns(there) and shards <= there else None
 
 
 def _patterns(files):

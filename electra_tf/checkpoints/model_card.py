@@ -113,10 +113,16 @@ _PIPELINES = {
 }
 
 
+def _is_short(start) -> bool:
+    """Whether a checkpoint is named in two words, as the hub's models are: no path of a machine's."""
+    return not Path(start).is_absolute() and len(Path(start).parts) <= 2
+
+
 def _card_of_tuned(model_dir, run, task) -> str:
     """README.md of a fine-tuned model: what it answers, the scores of every seed, its data, and how to load it."""
     ((config, heads),) = zip(run["towers"].values(), run["heads"].values(), strict=True)
-    heads = run["answers"].get("tasks", {}).get(task, {}).get("heads", heads)
+    own = run["answers"].get("tasks", {}).get(task, {})
+    heads, length = own.get("heads", heads), own.get("length", run["data"]["length"])
     settings, data, holder = run["settings"]["FineTuning"], run["data"], class_with(config["model_type"], heads)
     results, seed = model_dir.parent / "results.json", model_dir.name.removeprefix("seed-")
     found = _plain(json.loads(results.read_text("utf-8"))) if results.is_file() else {"runs": []}
@@ -131,7 +137,9 @@ def _card_of_tuned(model_dir, run, task) -> str:
     kind = next((name for end, name in _PIPELINES.items() if holder.endswith(end)), None)
     loading = f'from transformers import pipeline\n\nanswer = pipeline("{kind}", "FOLDER")'
     if kind == "text-classification":
-        loading += f"\nanswer(texts, truncation=True)  # after {data['length']} tokens, as it was trained"
+        how = {"head_tail": "; here it reads a text's beginning and end", "windows": "; here it reads all of a text"}
+        how = how.get(settings["long"], ", as it was trained")
+        loading += f"\nanswer(texts, truncation=True)  # after {length} tokens{how}"
     hashes = "".join(f"| sha256 of the {name} rows | {one} |\n" for name, one in found.get("data", {}).items())
     if kind is None:
         loading = f'from transformers import {holder}\n\nmodel = {holder}.from_pretrained("FOLDER")'
@@ -142,12 +150,12 @@ tags: [{config["model_type"]}, fine-tuned]
 
 # An {config["model_type"].upper()} fine-tuned: {settings["task"]}
 
-Fine-tuned from {Path(start).name} with `electra_tf`.
+Fine-tuned from {start if _is_short(start) else Path(start).name} with `electra_tf`.
 
 | | |
 |---|---|
 {described}
-| training data | {Path(data["path"]).name}, {data["examples"]:,} rows of at most {data["length"]} tokens |
+| training data | {Path(data["path"]).name}, {data["examples"]:,} rows of at most {length} tokens |
 {hashes}| identity of the rows and the vocabulary | {data["identity"]} |
 | peak learning rate | {run["settings"]["Schedule"]["peak"]:g} |
 | steps, rows of a batch | {run["settings"]["Recipe"]["steps"]:,}, {run["settings"]["Recipe"]["batch_size"]} |

@@ -1,8 +1,11 @@
 """`electra-tf evaluate`: the score of a fine-tuned model on a labelled file."""
 
 import json
+import sys
 
 from absl import flags
+
+from electra_tf.errors import shown
 
 DESCRIPTION = "Scores a fine-tuned model on labelled texts."
 EXAMPLE = "electra-tf evaluate --input runs/reviews --file test.csv --text review --label stars"
@@ -24,6 +27,7 @@ def run(values) -> int:
 
     predictor = Predictor.open(values.input, values.vocab, task=values.task)
     file = predictor.read(values.file, values.text, values.label)
+    print(f"{shown(values.file)}: {file.read_as}", file=sys.stderr)
     found = predictor.score(file.records)
     if values.json:
         print(json.dumps({"rows": len(file.records), **found}))

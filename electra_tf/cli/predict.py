@@ -103,13 +103,24 @@ def _of_labels(predictor, answered, every):
         yield "\t".join([*cells, *(_share(share) for share in answer.all.values() if every)])
 
 
+def _of_choices(predictor, answered, every):
+    """A line a question: the choice, its probability, and those of all its choices in their order."""
+    heading = ["label", "probability"]
+    for number, (record, answer) in enumerate(answered):
+        if not number:
+            more = range(1, len(record.choices) + 1) if every else ()
+            yield "\t".join([*heading, *(f"choice {place}" for place in more)])
+        more = [_share(answer.all[choice]) for choice in record.choices] if every else []
+        yield "\t".join([_cell(answer.label), _share(answer.probability), *more])
+
+
 def _of_words(predictor, answered, every):
     """A line a word: word, label, probability; a blank line behind each sentence."""
     names = map(_cell, predictor.labels) if every else ()
     yield "\t".join(["word", "label", "probability", *names])
     for record, answers in answered:
         for word, answer in zip(_words(record), answers, strict=True):
-            more = [_share(one) for one in answer.all.values()] if every else []
+            more = [_share(answer.all.get(name)) for name in predictor.labels] if every else []
             yield "\t".join([_cell(word), answer.label, _share(answer.probability), *more])
         yield ""
 
@@ -123,7 +134,7 @@ def _of_answers(predictor, answered, every):
             yield "\t".join([_cell(record.id), _cell(text), _share(share)])
 
 
-_LINES = {"tagging": _of_words, "span": _of_answers}
+_LINES = {"tagging": _of_words, "span": _of_answers, "choice": _of_choices}
 
 
 def _of_json(predictor, answered, every):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import tee
 
 from electra_tf.errors import ConfigError
-from electra_tf.finetuning.predictor import Answer, Predictor
+from electra_tf.finetuning.predictor import Answer, Predictor, as_written
 
 
 class Average:
@@ -48,7 +48,7 @@ class Average:
 
     def _mean(self, answers: Sequence[Answer]) -> Answer:
         if self.task.kind == "regression":
-            return Answer(f"{sum(float(one.label) for one in answers) / len(answers):.6g}", None, {})
+            return Answer(as_written(sum(float(one.label) for one in answers) / len(answers)), None, {})
         given = [{"": 1.0} if self.task.kind == "span" and not one.label else one.all for one in answers]
         names = dict.fromkeys(name for shares in given for name in shares)
         mean = {name: sum(shares.get(name, 0.0) for shares in given) / len(given) for name in names}

@@ -29,7 +29,7 @@ class OfText:
     """What the three families here have in common: one row a record, one vector of outputs a row."""
 
     tells_loss = True
-    special = 3
+    special = 2  # where there are windows, which are of single texts
     calibrated = None
 
     @property
@@ -92,6 +92,10 @@ class OfText:
     def pieces(self, records, tokenizer):
         encodings = tokenizer.encode_batch([record.texts for record in records], add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
+
+    def lost(self, records, pieces, tokenizer, length):
+        rooms = (length - 1 - len(record.texts) for record in records)  # [CLS], and [SEP] behind each
+        return [0 if self.in_windows else max(0, len(ids) - room) for ids, room in zip(pieces, rooms, strict=True)]
 
     def targets(self, records: Sequence[Record]) -> dict[str, np.ndarray]:
         """`target` [rows] or [rows, N], `weight` float32 [rows]."""
@@ -235,7 +239,7 @@ class Multilabel(OfText):
         total = both.sum()
         return {
             "micro_f1": float(2 * right.sum() / total) if total else 0.0,
-            "macro_f1": float(per_class[both > 0].mean()) if total else 0.0,
+            "macro_f1": float(per_class.mean()),
             "exact": float((said == there).all(-1).mean()),
         }
 
@@ -251,7 +255,7 @@ class Multilabel(OfText):
 
 @dataclass(frozen=True)
 class Regression(OfText):
-    """A number; the model learns it as distance from the mean, in standard deviations, so that any scale will do."""
+    """A number; the model learns it as distance from `mean`, in units of `deviation`, by which any scale will do."""
 
     mean: float
     deviation: float
@@ -265,7 +269,8 @@ class Regression(OfText):
     selecting = ("spearman", "pearson")
 
     @classmethod
-    def of(cls, records: Sequence[Record], **more) -> "Regression":
+    def of(cls, records: Sequence[Record], scale: float | None = None, **more) -> "Regression":
+        """`scale`: see `FineTuning.label_scale`."""
         values = _numbers(records)
         with np.errstate(over="ignore", invalid="ignore"):
             mean, deviation = float(values.mean()), float(values.std())
@@ -283,7 +288,7 @@ class Regression(OfText):
                 expected="numbers that differ",
                 remedy="see that --label names the right column: from equal numbers nothing can be learned",
             )
-        return cls(mean, deviation, **more)
+        return cls(mean, deviation, **more) if scale is None else cls(0.0, scale, **more)
 
     def targets(self, records):
         values = (_numbers(records) - self.mean) / self.deviation

@@ -28,7 +28,8 @@ def read_records(reading, path, labelled: bool = True):
         return read_questions(path, text, label, labelled)
     if reading.kind == "choice":
         return read_choices(path, text, reading.choices, label, labelled, reading.named)
-    how = {"names": reading.names, "quoted": reading.quoted, "lenient": reading.is_published}
+    # What is answered to has an answer for every row.
+    how = {"names": reading.names, "quoted": reading.quoted, "lenient": reading.is_published and labelled}
     return read_file(path, text, label if labelled else None, **how)
 
 
@@ -45,7 +46,7 @@ def task_of(kind: str, train, settings, config: EncoderConfig) -> Task:
     more = {"google_head": google, "first_keeps_odd": "first_keeps_odd" in settings.compat}
     more["long"] = settings.long
     if kind == "regression":
-        return Regression.of(records, **more)
+        return Regression.of(records, settings.label_scale, **more)
     return {"classification": Classification, "multilabel": Multilabel}[kind].of(
         records, settings.class_weights, **more
     )

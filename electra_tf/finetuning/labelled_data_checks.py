@@ -19,8 +19,8 @@ class Survey:
 
     Attributes:
         rows: their number. labels: how often each is there, the most frequent first.
-        cut, lost: share of texts that are longer than the model takes, and of all tokens that are cut off; cut is None
-            where longer texts are seen in windows. longer: how many these are.
+        cut, lost: share of rows of which something is cut off, and of all tokens that are. longer: how many texts are
+            longer than the model takes, and seen in windows.
         unknown: share of tokens that are [UNK]. empty: rows without a token.
         alike: pairs of labels that are probably meant as one.
         contradictory: texts with several labels. repeated: rows whose text is in the training file, too.
@@ -28,7 +28,7 @@ class Survey:
 
     rows: int
     labels: dict[str, int]
-    cut: float | None
+    cut: float
     lost: float
     longer: int
     unknown: float
@@ -44,9 +44,9 @@ class Survey:
             shown = [f"{label} {count:,}" for label, count in list(self.labels.items())[:_SHOWN]]
             more = f", and {len(self.labels) - _SHOWN} more" if len(self.labels) > _SHOWN else ""
             lines.append(f"  labels: {', '.join(shown)}{more}")
-        cut = f"cut: {self.cut or 0:.1%} of the texts, {self.lost:.1%} of the tokens"
-        if self.cut is None:
-            cut = f"cut: nothing; {self.longer:,} longer texts are seen in windows"
+        cut = f"cut: {self.cut:.1%} of the texts, {self.lost:.1%} of the tokens"
+        if self.longer:
+            cut += f"; {self.longer:,} longer texts are seen in windows"
         lines.append(f"  {cut}; unknown: {self.unknown:.2%}")
         found = {"empty texts": self.empty, "texts with several labels": self.contradictory}
         found |= {"rows whose text is in the training file": self.repeated}
@@ -64,7 +64,7 @@ def survey(records: Sequence, task: Task, length: int, tokenizer: Tokenizer, tra
     Raises: `InputError` where more than a fifth of the tokens are unknown: another language, or another casing.
     """
     pieces = task.pieces(records, tokenizer)
-    sizes, room = [len(ids) for ids in pieces], length - task.special
+    sizes, lost = [len(ids) for ids in pieces], task.lost(records, pieces, tokenizer, length)
     tokens = sum(sizes)
     unknown = sum(ids.count(tokenizer.unk_id) for ids in pieces) / max(1, tokens)
     if unknown > _TOO_MUCH_UNKNOWN:
@@ -72,26 +72,39 @@ def survey(records: Sequence, task: Task, length: int, tokenizer: Tokenizer, tra
             f"{unknown:.0%} of the tokens are unknown to the vocabulary",
             where=records[0].where.rpartition(",")[0],
             expected="texts of the language and the casing that the checkpoint was trained on",
-            remedy="use a checkpoint of that language",
+            remedy="use a checkpoint of that language, and of that casing",
         )
     answers = defaultdict(set)
     for record in records:
-        answers[record.texts].add(record.answer)
+        answers[record.texts].add(_meant(record, task))
     known = {record.texts for record in train}
     return Survey(
         rows=len(records),
         labels=dict(Counter(label for record in records for label in _labels(record, task)).most_common()),
-        cut=None if task.in_windows else sum(size > room for size in sizes) / len(sizes),
-        lost=sum(max(0, size - room) for size in sizes) / max(1, tokens),
-        longer=sum(size > room for size in sizes),
+        cut=sum(count > 0 for count in lost) / len(sizes),
+        lost=sum(lost) / max(1, tokens),
+        longer=sum(size > length - task.special for size in sizes) if task.in_windows else 0,
         unknown=unknown,
-        empty=sum(size == 0 for size in sizes),
+        empty=sum(_is_empty(record, size, task) for record, size in zip(records, sizes, strict=True)),
         contradictory=sum(len(labels) > 1 for labels in answers.values()),
         repeated=sum(record.texts in known for record in records),
         alike=tuple(alike(sorted({label for record in records for label in _labels(record, task)})))
         if task.labels
         else (),
     )
+
+
+def _meant(record, task):
+    """What is learned of a row, however it is written."""
+    if task.kind == "multilabel":
+        return frozenset(names_of(record))
+    return float(record.answer) if task.kind == "regression" else record.answer
+
+
+def _is_empty(record, size, task):
+    """Whether there is nothing to read; of two texts, in either."""
+    both_needed = task.kind not in ("tagging", "choice")
+    return size == 0 or (both_needed and not all(text.strip() for text in record.texts))
 
 
 def _labels(record, task):

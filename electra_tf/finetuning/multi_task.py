@@ -44,6 +44,7 @@ class Several:
     Args:
         tasks: by their names. config: of the encoder.
         metrics: of each the metric that selects, or its usual one; `mean` is the mean of these.
+        lengths: of each, the tokens of a row at most.
     """
 
     kind = "several tasks"
@@ -54,8 +55,14 @@ class Several:
     hits = None
     usual = "mean"
 
-    def __init__(self, tasks: Mapping[str, Task], config: EncoderConfig, metrics: Mapping[str, str] | None = None):
-        self.tasks, self.config = dict(tasks), config
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        config: EncoderConfig,
+        metrics: Mapping[str, str] | None = None,
+        lengths: Mapping[str, int] | None = None,
+    ):
+        self.tasks, self.config, self.lengths = dict(tasks), config, lengths or {}
         self.metrics = metrics or {name: task.usual for name, task in tasks.items()}
         self.selecting = ("mean", *(f"{name}/{metric}" for name, task in tasks.items() for metric in task.selecting))
         self.tells_loss = all(task.tells_loss for task in tasks.values())
@@ -141,6 +148,8 @@ class Several:
 
     def answers(self):
         tasks = {name: {"heads": task.heads(self.config), **task.answers()} for name, task in self.tasks.items()}
+        for name, length in self.lengths.items():
+            tasks[name]["length"] = length
         return {"labels": [], "tasks": tasks}
 
 

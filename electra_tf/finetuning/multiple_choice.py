@@ -45,6 +45,18 @@ class Choice:
         texts = [(one.context, completed(one.question, choice)) for one, choice in zip(records, longest, strict=True)]
         return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
+    def lost(self, records, pieces, tokenizer, length):
+        contexts = tokenizer.encode_batch([record.context for record in records], add_special_tokens=False)
+        found = []
+        for ids, context in zip(pieces, contexts, strict=True):
+            context, behind = len(context.ids), len(ids) - len(context.ids)
+            kept = min(behind, self._most_behind(length))
+            found.append(behind - kept + max(0, context - (length - 3 - kept)))
+        return found
+
+    def _most_behind(self, length):
+        return min(self.question_length, length - 3)
+
     def split(self, records, tokenizer, length, learned=True):
         if length <= self.special:
             raise ConfigError(
@@ -58,7 +70,7 @@ class Choice:
         for record in records:
             row = []
             for _ in record.choices:
-                second = next(behind).ids[-min(self.question_length, length - 3) :]
+                second = next(behind).ids[-self._most_behind(length) :]
                 first = contexts[record.context].ids[: length - 3 - len(second)]
                 ids = [tokenizer.cls_id, *first, tokenizer.sep_id, *second, tokenizer.sep_id]
                 row.append(Encoding(ids, [0] * (len(first) + 2) + [1] * (len(second) + 1), [], []))

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -129,8 +130,15 @@ class Predictor:
         return outputs_of(self._outputs, split.rows, _BATCH)
 
     def score(self, records: Sequence) -> dict[str, float]:
-        """Metrics on labelled records. Raises: `InputError` for a label that the model does not know."""
-        return scores(self.task, self._judge, self.task.split(records, self.tokenizer, self.length), _BATCH)
+        """Metrics on labelled records. Raises: `InputError` for a label that the model does not know.
+
+        Where some questions have no answer, they count also for a model that was not trained on such: at its threshold
+        (0 where none is known), and at the best one.
+        """
+        task = self.task
+        if task.kind == "span" and not task.may_lack and not all(record.answer for record in records):
+            task = replace(task, may_lack=True)
+        return scores(task, self._judge, task.split(records, self.tokenizer, self.length), _BATCH)
 
     def _record(self, one):
         """A text or a pair as a record; a record as it is."""
@@ -158,7 +166,7 @@ def _of_sets(task, outputs, split):
 
 def _of_numbers(task, outputs, split):
     for logits in task.of_records(outputs, split):
-        yield Answer(f"{float(logits[0]):.6g}", None, {})
+        yield Answer(as_written(logits[0]), None, {})
 
 
 def _of_words(task, outputs, split):
@@ -183,8 +191,16 @@ def _of_choices(task, outputs, split):
     for logits, record in zip(outputs, split.records, strict=True):
         shares = probabilities(logits)
         best = int(shares.argmax())
-        of_all = dict(zip(record.choices, map(float, shares), strict=True))
+        of_all = dict.fromkeys(record.choices, 0.0)
+        for choice, share in zip(record.choices, shares, strict=True):  # two may be alike
+            of_all[choice] += float(share)
         yield Answer(record.choices[best], float(shares[best]), of_all)
+
+
+def as_written(number) -> str:
+    """A number with all digits that a float32 has."""
+    number = np.float32(number)
+    return np.format_float_positional(number, trim="-") if 1e-4 <= abs(number) < 1e16 else str(number)
 
 
 _ANSWERS = {

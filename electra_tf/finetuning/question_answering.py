@@ -138,12 +138,19 @@ class Spans:
         both = tokenizer.encode_batch([record.texts for record in records], add_special_tokens=False)
         return [encoding.ids for encoding in both]
 
+    def lost(self, records, pieces, tokenizer, length):
+        questions = tokenizer.encode_batch([record.question for record in records], add_special_tokens=False)
+        return [max(0, len(question.ids) - self._most_of_questions(length)) for question in questions]
+
+    def _most_of_questions(self, length):
+        return self.question_length or max(1, min(64, length // 2 - 3))
+
     def split(self, records, tokenizer, length, learned=True):
         questions = tokenizer.encode_batch([record.question for record in records], add_special_tokens=False)
         unique = list(dict.fromkeys(record.context for record in records))
         contexts = dict(zip(unique, tokenizer.encode_batch(unique, add_special_tokens=False), strict=True))
         windows, encodings, allowed, targets = [], [], [], []
-        question_length = self.question_length or max(1, min(64, length // 2 - 3))
+        question_length = self._most_of_questions(length)
         for number, (record, question) in enumerate(zip(records, questions, strict=True)):
             context, own = contexts[record.context], question.ids[:question_length]
             at = len(own) + 2
@@ -219,13 +226,13 @@ class Spans:
         """Exact matches and F1, in [0, 1]; where some have no answer, at the threshold and at the best ones."""
         exact, f1 = (exact_match_korean, character_f1) if self.by_characters else (exact_match, word_f1)
         if not self.may_lack:
-            pairs = [([a.text for a in r.answers], one.texts[0]) for one, r in zip(found, records, strict=True)]
+            pairs = [(r.golds, one.texts[0]) for one, r in zip(found, records, strict=True)]
             return {
                 name: float(np.mean([max((how(gold, said) for gold in golds), default=0.0) for golds, said in pairs]))
                 for name, how in (("exact", exact), ("f1", f1))
             }
         return no_answer_scores(
-            [[answer.text for answer in record.answers] for record in records],
+            [record.golds for record in records],
             [one.texts[0] for one in found],
             [one.no_answer for one in found],
             self.threshold,

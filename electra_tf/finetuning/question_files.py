@@ -27,6 +27,7 @@ class Question(NamedTuple):
     """A question on a context; no answers where it has none, or where they are not asked for.
 
     `impossible`: it is learned as one without an answer, though the file may list some, which are scored (SQuAD 2.0).
+    `right`: the texts that are right, where more are than stand in the context (MRQA).
     """
 
     id: str
@@ -35,6 +36,12 @@ class Question(NamedTuple):
     answers: tuple[Answer, ...]
     where: str
     impossible: bool = False
+    right: tuple[str, ...] = ()
+
+    @property
+    def golds(self) -> list[str]:
+        """What an answer is scored against."""
+        return [*self.right] or [answer.text for answer in self.answers]
 
     @property
     def texts(self):
@@ -113,7 +120,17 @@ def _mrqa(rows, path, labelled):
             given = one["detected_answers"] if labelled else ()
             found = [_of_span(row["context"], *span) for answer in given for span in answer["char_spans"]]
             place = f"{path}, {where}, question {one.get('qid')!r}"
-            yield Question(str(one["qid"]), one["question"], row["context"], tuple(found), place)
+            right = _texts(one["answers"], place) if labelled and "answers" in one else ()
+            yield Question(str(one["qid"]), one["question"], row["context"], tuple(found), place, right=right)
+
+
+def _texts(answers, where):
+    """Those that MRQA scores, whether or not they are found in the context."""
+    if not isinstance(answers, list):
+        raise TypeError(f"`answers` is a {type(answers).__name__}, not a list")
+    for one in answers:
+        check_is_text(one, "answer", where)
+    return tuple(answers)
 
 
 def _of_span(context, first, last):

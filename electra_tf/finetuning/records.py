@@ -65,21 +65,22 @@ def read_file(
     Args:
         path: .csv, .tsv or .txt with a first line of names, or .jsonl; .gz or .xz behind it.
         text: columns of the texts. label: that of the labels; None: there is none, or it does not matter.
-        names: of the columns, where the first line is already a row.
-        quoted: whether quotes enclose cells; None: always where commas part them, else if it looks so.
+        names: of the columns, where the first line is already a row (which it is not where it has the wanted names).
+        quoted: whether quotes enclose cells that tabs part; None: if it looks so, as always where commas part them.
         remedy: for a file without one of the columns; None: the flags.
-        lenient: rows with another number of columns than there are names are left out, and said, as in the originals.
+        lenient: rows that tabs part into another number of columns than there are names are left out, and said, as in
+            the originals.
 
     Raises: `InputError` for a file that is not there, empty, not UTF-8, without one of the columns, or with a row of
     another number of columns.
     """
-    path = Path(path)
+    path, wanted = Path(path), [*text, *([label] if label is not None else [])]
     content, suffix = read_text(path)
     if is_json(suffix):
         rows, read_as = json_rows(content, path), "JSON lines"
         columns = list(dict.fromkeys(name for _, row in rows for name in row))
     elif suffix in _KINDS:
-        columns, rows, read_as = _table(content, _KINDS[suffix], path, quoted, list(names) if names else None, lenient)
+        columns, rows, read_as = _table(content, _KINDS[suffix], path, quoted, names, wanted, lenient)
     else:
         raise InputError(
             f"files that end in {suffix!r} cannot be read",
@@ -94,7 +95,6 @@ def read_file(
             expected="a line of names, and rows below it",
             remedy="check how the file was made",
         )
-    wanted = [*text, *([label] if label is not None else [])]
     for name in wanted:
         if columns.count(name) != 1:
             raise InputError(
@@ -295,14 +295,16 @@ def json_rows(content: str, path) -> list[tuple[str, dict]]:
     return rows
 
 
-def _table(content, delimiter, path, quoted, names, lenient):
-    """Names, rows and how they were told apart. Tab-separated files are quoted or not: by what is there."""
-    if quoted is None:
-        quoted = delimiter == "," or _is_quoted(content, delimiter)
+def _table(content, delimiter, path, quoted, names, wanted, lenient):
+    """Names, rows and how they were told apart: quoted or not, by what is there."""
+    if delimiter == ",":
+        quoted, lenient = not _is_plain(content), False
+    elif quoted is None:
+        quoted = _is_quoted(content, delimiter)
     lines, rows = _quoted_lines(content, delimiter, path) if quoted else _plain_lines(content, delimiter), []
-    left_out = 0
-    for number, cells in lines:
-        if names is None:
+    names, left_out = list(names) if names else None, 0
+    for at, (number, cells) in enumerate(lines):
+        if names is None or (at == 0 and {*wanted} <= {cell.strip() for cell in cells}):
             names = [cell.strip() for cell in cells]
             continue
         if len(names) > 1 and [cell.strip("\ufeff ") for cell in cells] == names:
@@ -325,6 +327,13 @@ def _table(content, delimiter, path, quoted, names, lenient):
         rows.append((f"line {number}", dict(zip(names, cells, strict=True))))
     kind = "commas" if delimiter == "," else "tabs"
     read_as = f"columns parted by {kind}, {'quoted' if quoted else 'unquoted'}"
+    if left_out and not rows:
+        raise InputError(
+            f"no row has {len(names)} columns",
+            where=path,
+            expected=f"the columns {', '.join(names)}, with tabs between them",
+            remedy=f"if the first line has other names, name the column with {flags_of('--text', len(wanted) > 1)}",
+        )
     if left_out:
         read_as += f"; left out, of another number of columns: {left_out:,} lines"
     return names or [], rows, read_as
@@ -337,9 +346,13 @@ def _plain_lines(content, delimiter):
             yield number, line.rstrip("\r").split(delimiter)
 
 
-def _quoted_lines(content, delimiter, path):
+def _reader(content, delimiter):
     csv.field_size_limit(1 << 30)
-    reader = csv.reader(io.StringIO(content, newline="\n"), delimiter=delimiter, strict=True)
+    return csv.reader(io.StringIO(content, newline="\n"), delimiter=delimiter, strict=True)
+
+
+def _quoted_lines(content, delimiter, path):
+    reader = _reader(content, delimiter)
     try:
         for cells in reader:
             if cells:
@@ -352,6 +365,20 @@ def _quoted_lines(content, delimiter, path):
             expected='"a ""quoted"" cell"',
             remedy="close the quotes of that line, and write each quote within a cell twice",
         ) from error
+
+
+def _is_plain(content) -> bool:
+    """Whether quotes are characters as any other where commas part cells: they do not match, though none is left open,
+    enclose no cell, and every line has as many cells without them.
+    """
+    try:
+        for _ in _reader(content, ","):
+            pass
+    except csv.Error as error:
+        rows = [cells for _, cells in _plain_lines(content, ",")]
+        encloses = any(len(cell) > 1 and cell[0] == cell[-1] == '"' for cells in rows for cell in cells)
+        return "end of data" not in str(error) and not encloses and len(set(map(len, rows))) == 1
+    return False
 
 
 def _is_quoted(content, delimiter) -> bool:

@@ -22,12 +22,13 @@ def write_tables(model_dir: Path, results: dict) -> None:
     """`results.tsv` and `results.md`: a line for every seed."""
     runs = results["runs"]
     names = [name for name in runs[0]["dev"] if all(name in run["dev"] for run in runs)]
-    tested = [name for name in runs[0].get("test", {}) if name in names]
-    head = ["seed", "step", "failed", *names, *(f"test {name}" for name in tested)]
+    others = [split for split in runs[0] if split == "test" or split.startswith("dev_")]
+    columns = [("dev", name) for name in names]
+    columns += [(split, name) for split in others for name in runs[0][split] if name in names]
+    head = ["seed", "step", "failed", *(name if split == "dev" else f"{split} {name}" for split, name in columns)]
     rows = [
         [run["seed"], run["step"], "yes" if run["failed"] else "no"]
-        + [_number(run["dev"][name]) for name in names]
-        + [_number(run["test"][name]) for name in tested]
+        + [_number(run[split][name]) for split, name in columns]
         for run in runs
     ]
     write_whole(model_dir / "results.tsv", _table(head, rows))
@@ -40,6 +41,8 @@ def write_tables(model_dir: Path, results: dict) -> None:
         best = f"best {results['best']:.4f} (seed {results['best_seed']})"
         middle = f"median {results['median']:.4f}, mean {results['mean']:.4f}"
         said = f"{metric} on the dev rows: {middle}{spread}, {best}; {said}"
+        if results["failed"]:
+            said += f" With those that failed the mean is {results['mean_of_all']:.4f}."
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in (head, ["---"] * len(head), *rows)]
     write_whole(model_dir / "results.md", "\n".join([f"# {results['task']}", "", said, "", *lines, ""]))
 
@@ -74,7 +77,9 @@ def _write_classes(folder, task, judged, records, answers):
     rows = [[label, *map(int, row)] for label, row in zip(labels, counts, strict=True)]
     write_whole(folder / "confusion.tsv", _table(["right", *labels], rows))
     if task.kind == "tagging" and task.scheme.name != "none":
-        sides = [list(record.tags) for record in records], [[one.label for one in said] for said in answers]
+        sides = [record.counted(record.tags) for record in records], []
+        for record, said in zip(records, answers, strict=True):
+            sides[1].append(record.counted([one.label for one in said]))
         table = scores_by_type(*map(task.entities, sides))
         rows = [[kind, *map(_number, (s["precision"], s["recall"], s["f1"])), s["count"]] for kind, s in table.items()]
     else:
@@ -129,7 +134,8 @@ def _of_texts(records, answers):
 def _of_sets(records, answers):
     for record, answer in zip(records, answers, strict=True):
         right, said = ("|".join(sorted(names_of(one))) for one in (record, answer))
-        yield record.where, " | ".join(record.texts), right, said, answer.probability
+        share = 1 - max(answer.all.values()) if answer.probability is None else answer.probability  # that none is there
+        yield record.where, " | ".join(record.texts), right, said, share
 
 
 def _of_numbers(records, answers):
@@ -142,14 +148,14 @@ def _of_numbers(records, answers):
 def _of_words(records, answers):
     for record, said in zip(records, answers, strict=True):
         words = list(record.words)
-        for place, (tag, answer) in enumerate(zip(record.tags, said, strict=True)):
+        for place, tag, answer in record.counted(zip(range(len(words)), record.tags, said, strict=True)):
             around = [*words[max(0, place - 5) : place], f"[{words[place]}]", *words[place + 1 : place + 6]]
             yield record.where, " ".join(around), tag, answer.label, answer.probability
 
 
 def _of_answers(records, answers):
     for record, answer in zip(records, answers, strict=True):
-        right = [one.text for one in record.answers] or [""]
+        right = record.golds or [""]
         yield (
             record.where,
             record.question,

@@ -63,6 +63,15 @@ _DROPOUT = {"electra": 0.1}
 _HEAD_NAMES = ("classifier/", "summary/", "qa_outputs/", "answers/")  # of heads, which start anew
 # Of the recipe, where nothing else is said. Batches have many lengths: a graph serves all of them, a program one.
 USUAL = {"batch_size": 32, "log_every": 50, "compiler": "islands"}
+# Of the recipe, what is settled otherwise here, and how.
+_SETTLED = {
+    "seed": "--seeds, of each of which there is a run",
+    "objective": "no objective but the task",
+    "eval_examples": "all dev rows, which are always scored",
+    "eval_every": "what always is: dev rows are scored twice an epoch",
+    "checkpoint_every": "what always is: a checkpoint where dev rows are scored",
+    "keep": "FineTuning.average: so many of the best are kept",
+}
 
 
 def finetune(
@@ -106,6 +115,9 @@ def finetune(
             where="Recipe",
             expected="FineTuning.epochs, FineTuning.least_updates and FineTuning.most_epochs, from which steps follow",
         )
+    for name, instead in _SETTLED.items():
+        if getattr(recipe, name) != getattr(Recipe(), name):
+            raise ConfigError(f"{name} is {getattr(recipe, name)!r}", where="Recipe", expected=instead)
     if len(set(seeds)) != len(seeds) or not seeds:
         raise ConfigError(
             f"seeds are {', '.join(map(str, seeds)) or 'none'}", where="--seeds", expected="different numbers"
@@ -139,6 +151,7 @@ def _every_seed(data, recipe, model_dir, init_checkpoint, vocab, seeds, devices,
             return {"finished": False, "metric": data.select, "runs": list(runs.values())}
         ended_before = begun.get("settings") == read_description(folder)["settings"]
         runs[seed] = data.judged(folder, begun.get(OUTCOME) if ended_before else None) | data.calibrated(folder)
+        runs[seed]["dev"] |= data.calibration_errors(runs[seed])
         write_outcome(folder, runs[seed]["step"], runs[seed]["dev"])
     results = _summary(data, runs)
     best = max(runs.values(), key=lambda run: run["dev"][data.select])
@@ -175,29 +188,36 @@ class _Data:
         self.path = self.reading.train
         file, train, dev = self._files()
         self.task = task_of(self.reading.kind, file, settings, config)
-        self.called = self.task.kind
-        self.select = self.reading.metric or self.task.usual
-        if self.select not in self.task.selecting:
-            known = ", ".join(self.task.selecting)
-            raise ConfigError(f"select is {self.select!r}", where="FineTuning", expected=f"one of {known}")
-        self.advice = []
+        self.called, self.advice = self.task.kind, []
         if settings.length and settings.length > self.length:
             self.advice.append(f"FineTuning.length is {settings.length}, and the model takes {self.length} tokens")
         self.train = self._split("train", in_both_orders(train) if "both_orders" in settings.compat else train)
         self.dev = self._split("dev", dev, train)
-        self.others = {name: read_records(self.reading, path).records for name, path in self.reading.others.items()}
+        self.select = self._selecting()
+        self.others = {name: self._read(path) for name, path in self.reading.others.items()}
+        for name, records in self.others.items():
+            self._split(name, records, train)
         self.test = None
         if settings.test:
-            self.test = read_records(self.reading, settings.test).records
+            self.test = self._read(settings.test)
             self._split("test", self.test, train)
+
+    def _selecting(self):
+        """The metric that selects: the user's, that of the published task, or the family's."""
+        scored = self.task.commonest(self.dev)
+        known = [name for name in self.task.selecting if name in scored]
+        if self.settings.select and self.settings.select not in known:
+            raise ConfigError(
+                f"select is {self.settings.select!r}", where="FineTuning", expected=f"one of {', '.join(known)}"
+            )
+        return self.reading.metric if self.reading.metric in known else self.task.usual
 
     def _files(self):
         """(the training file, its records that are trained on, the dev records)."""
         c, reading = self.settings, self.reading
-        file = read_records(reading, reading.train)
-        self.say(f"{reading.train}: {file.read_as}")
+        file = self._file(reading.train)
         if reading.dev:
-            return file, file.records, read_records(reading, reading.dev).records
+            return file, file.records, self._read(reading.dev)
         held_out = set(_held_out(file.records, reading.kind, c))
         if not held_out:
             raise InputError(
@@ -213,11 +233,20 @@ class _Data:
             parts[number in held_out].append(record)
         return file, *parts
 
+    def _file(self, path):
+        file = read_records(self.reading, path)
+        self.say(f"{path}: {file.read_as}")
+        return file
+
+    def _read(self, path):
+        return self._file(path).records
+
     def _split(self, name, records, train=()) -> Split:
+        split = self.task.split(records, self.tokenizer, self.length)
         found = survey(records, self.task, self.length, self.tokenizer, train)
         self.say("\n".join(found.lines(name, numbers=self.task.kind == "regression")))
         self.advice += [f"{name}: {warning}" for warning in warnings(found)]
-        return self.task.split(records, self.tokenizer, self.length)
+        return split
 
     def plan(self, recipe) -> Plan:
         c = self.settings
@@ -318,6 +347,11 @@ class _Data:
             write_sealed(folder / CALIBRATION, found)
         return {"calibration": read_sealed(folder / CALIBRATION)}
 
+    def calibration_errors(self, run: dict) -> dict[str, float]:
+        """Those of the dev scores as they are once a run's probabilities are calibrated."""
+        name, found = "calibration_error", run.get("calibration")
+        return {name: found["after"]} if found and name in run["dev"] else {}
+
     def calibration(self, folder, task: str | None = None) -> dict:
         """What the dev rows tell of a run's probabilities; nothing where it has none. `task`: of several."""
         if self.task.calibrated is None:
@@ -359,7 +393,9 @@ class _SeveralData(_Data):
             say(f"# {name}")
             self.parts[name] = _Data(settings.of_task(name), optimizer, config, tokenizer, say)
         tasks = {name: part.task for name, part in self.parts.items()}
-        self.task = Several(tasks, config, {name: part.select for name, part in self.parts.items()})
+        of_parts = {"metrics": "select", "lengths": "length"}
+        of_parts = {name: {task: getattr(p, own) for task, p in self.parts.items()} for name, own in of_parts.items()}
+        self.task = Several(tasks, config, **of_parts)
         self.train = self.task.joined({name: part.train for name, part in self.parts.items()})
         self.dev = self.task.joined({name: part.dev for name, part in self.parts.items()})
         self.test, self.path, self.select, self.others = None, settings.data, self.task.usual, {}
@@ -369,6 +405,11 @@ class _SeveralData(_Data):
     def scored(self, folder):
         scores = {name: part.predictor(folder, name).score(part.dev.records) for name, part in self.parts.items()}
         return self.task.named(scores)
+
+    def calibration_errors(self, run):
+        own = "{}/calibration_error".format
+        found = {own(name): one["after"] for name, one in run.get("calibration", {}).items()}
+        return {name: value for name, value in found.items() if name in run["dev"]}
 
     def calibration(self, folder, task=None):
         found = {name: part.calibration(folder, name) for name, part in self.parts.items()}

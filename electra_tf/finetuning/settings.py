@@ -14,6 +14,7 @@ FAMILIES = ("classification", "multilabel", "regression", "tagging", "span", "ch
 TASKS = (*FAMILIES, *PUBLISHED)
 HEADS = ("transformers", "google")
 LONG = ("truncate", "head_tail", "windows")
+_OF_TEXTS = ("classification", "multilabel", "regression")
 # What of the originals can be had by its name, although it is wrong or odd.
 COMPAT = {
     "sum_loss": "ELECTRA: the loss is a sum over the batch, so that nearly every step is clipped",
@@ -24,6 +25,15 @@ COMPAT = {
     "whole_words": "ELECTRA, KoELECTRA: answers with unknown or decomposed letters are given with their whole words",
     "cut_sentences": "ELECTRA: of a sentence with too many words and pieces together the first words alone are seen",
     "google_entities": "ELECTRA: entities of tags that fit no scheme, see finetuning/tags.py",
+}
+# Where it makes a difference, if not everywhere.
+_COMPAT_OF = {
+    "answerable_windows": ("span",),
+    "whole_words": ("span",),
+    "first_keeps_odd": _OF_TEXTS,
+    "both_orders": _OF_TEXTS,
+    "cut_sentences": ("tagging",),
+    "google_entities": ("tagging",),
 }
 
 
@@ -57,7 +67,10 @@ class FineTuning:
             size of the model.
         dropout: in the encoder; None: 0.1 in an ELECTRA, whatever it was pre-trained with, in an ALBERT what its
             checkpoint says.
-        class_weights: `none`; `balanced`: the rarer a class, the more a row of it counts; or a table by name.
+        label_scale: what numbers are divided by to be learned, as the originals have it; None: they are learned as
+            distances from their mean, in standard deviations.
+        class_weights: `none`; `balanced`: the rarer a class, the more a row of it counts; or a table by name. A row of
+            several labels counts as that of its labels which counts most.
         select: the metric by which the best checkpoint is kept; None: the task's usual one.
         average: of how many of the best checkpoints the weights are averaged, which is used where it is not worse than
             the best one on the dev rows.
@@ -88,6 +101,7 @@ class FineTuning:
     peak: float | None = None
     layer_decay: float | None = None
     dropout: float | None = None
+    label_scale: float | None = None
     class_weights: str | Mapping[str, float] = "none"
     select: str | None = None
     average: int = 1
@@ -108,8 +122,7 @@ class FineTuning:
         for name, allowed in (("task", TASKS), ("head", HEADS), ("long", LONG), ("schedule", KINDS)):
             if getattr(self, name) not in allowed:
                 self._reject(name, f"one of {', '.join(allowed)}")
-        if unknown := set(self.compat) - set(COMPAT):
-            self._reject("compat", f"some of {', '.join(COMPAT)}; there is no {', '.join(sorted(unknown))}")
+        self._check_compat({self.kind})
         if isinstance(self.class_weights, str) and self.class_weights not in ("none", "balanced"):
             self._reject("class_weights", "'none', 'balanced', or a table such as {'bad': 2.0}")
         if isinstance(self.class_weights, Mapping) and not all(
@@ -117,13 +130,13 @@ class FineTuning:
         ):
             self._reject("class_weights", "weights from 1e-6 to 1e6 by the names of labels")
         kind = self.kind
-        if "both_orders" in self.compat and kind not in ("classification", "regression", "multilabel"):
-            self._reject("compat", "both_orders for pairs of texts alone")
+        if self.head != "transformers" and kind == "choice":
+            self._reject("head", "'transformers' for choices: ELECTRA's code has no head, that of ALBERT's is the same")
+        if self.data is not None and self.task not in PUBLISHED:
+            self._reject("data", "None but for a published task; own files are named by train, dev and test")
         if self.class_weights != "none" and kind in ("regression", "span", "choice"):
             self._reject("class_weights", f"'none' for a {kind}, which has no classes")
-        if self.long != "truncate" and (
-            kind not in ("classification", "multilabel", "regression") or len(columns_of(vars(self)).text) > 1
-        ):
+        if self.long != "truncate" and (kind not in _OF_TEXTS or len(columns_of(vars(self)).text) > 1):
             self._reject("long", "'truncate' but for single texts that are classified")
         if self.choices is not None and kind != "choice":
             self._reject("choices", "None but for the task 'choice'")
@@ -134,7 +147,9 @@ class FineTuning:
         for name in ("least_updates", "held_out_seed"):
             if getattr(self, name) < 0:
                 self._reject(name, "0 or more")
-        for name in ("peak", "layer_decay", "question_length", "epochs"):
+        if self.label_scale is not None and kind != "regression":
+            self._reject("label_scale", "None but for regression")
+        for name in ("peak", "layer_decay", "question_length", "epochs", "label_scale"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 self._reject(name, "more than 0, or None")
         if self.dropout is not None and not 0 <= self.dropout < 1:
@@ -152,8 +167,9 @@ class FineTuning:
         return tuple(self.task.split(","))
 
     def of_task(self, name: str) -> "FineTuning":
-        """The same for one of several tasks."""
-        return dataclasses.replace(self, task=name, data=str(Path(self.data) / PUBLISHED[name].folder))
+        """The same for one of several tasks, with what of the originals makes a difference to it."""
+        compat = tuple(one for one in self.compat if PUBLISHED[name].kind in _COMPAT_OF.get(one, FAMILIES))
+        return dataclasses.replace(self, task=name, data=str(Path(self.data) / PUBLISHED[name].folder), compat=compat)
 
     @property
     def kind(self) -> str:
@@ -180,8 +196,17 @@ class FineTuning:
         for name in ("train", "dev", "test", "text", "label", "select"):
             if getattr(self, name) is not None:
                 self._reject(name, "None for several tasks, whose files and columns are the published ones")
+        self._check_compat({PUBLISHED[name].kind for name in self.tasks})
         for name in self.tasks:
             self.of_task(name)
+
+    def _check_compat(self, kinds):
+        """Raises `ConfigError` for a name that is none of `COMPAT`, or makes no difference to any of some families."""
+        if unknown := set(self.compat) - set(COMPAT):
+            self._reject("compat", f"some of {', '.join(COMPAT)}; there is no {', '.join(sorted(unknown))}")
+        for name in self.compat:
+            if not kinds & {*(families := _COMPAT_OF.get(name, FAMILIES))}:
+                self._reject("compat", f"{name} for {', '.join(families)} alone; learned is {', '.join(kinds)}")
 
     def _check_columns(self, kind):
         most = {"tagging": (1,), "span": (2,)}.get(kind, (1, 2))

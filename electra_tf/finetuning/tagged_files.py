@@ -13,18 +13,24 @@ _NO_SENTENCE = "-DOCSTART-"
 _COMMENT = "## "  # of KLUE's files
 _TAG = re.compile(r"O|[BIESLUM]-.+|.+-[BIESLUM]")
 _MOSTLY = 0.8  # of lines
+_NEARLY_ALL = 0.99  # of words
 
 
 class Sentence(NamedTuple):
     """Words and their tags (none where they are not asked for), and where it stands.
 
-    `joined`: the words are the characters of a text, blanks among them (KLUE).
+    `joined`: the words are the characters of a text, blanks among them, whose tags do not count (KLUE).
     """
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
     where: str
     joined: bool = False
+
+    def counted(self, values):
+        """Of values of all words, those of the words that count."""
+        pairs = zip(self.words, values, strict=True)
+        return [value for word, value in pairs if not (self.joined and word.isspace())]
 
     @property
     def texts(self):
@@ -57,7 +63,7 @@ def read_tagged(
 
     Three layouts are told apart: `word ... tag` in columns parted by tabs or blanks, a blank line behind each sentence
     (CoNLL, WNUT; of several columns the first and the last); `word word<tab>tag tag` (Naver); and JSON lines of lists.
-    Where some words of columns are blanks, all are the characters of a text (KLUE).
+    Where some words of columns are blanks and nearly all are single characters, they are those of a text (KLUE).
 
     Args:
         path: .gz or .xz may stand behind its name.
@@ -81,7 +87,7 @@ def read_tagged(
         parted = "tabs" if has_tabs else "blanks"
         sentences = _columns(content, path, parted, text, label, labelled)
         layout = f"columns parted by {parted}, blank lines between sentences"
-        if any(word.isspace() for sentence in sentences for word in sentence.words):
+        if _is_characters([word for sentence in sentences for word in sentence.words]):
             sentences = [sentence._replace(joined=True) for sentence in sentences]
             layout += "; a character a line"
     if not sentences:
@@ -97,6 +103,10 @@ def read_tagged(
         sentences = [sentence._replace(tags=tuple(normalised(sentence.tags, scheme))) for sentence in sentences]
         layout = f"{layout}; tags: {scheme}"
     return TaggedFile(sentences, layout, scheme)
+
+
+def _is_characters(words) -> bool:
+    return any(map(str.isspace, words)) and sum(len(word) == 1 for word in words) >= _NEARLY_ALL * len(words)
 
 
 def _is_columns(lines) -> bool:

@@ -124,6 +124,15 @@ class Tagging:
     def pieces(self, records, tokenizer):
         return [[piece for ids in units.ids for piece in ids] for units in units_of(records, tokenizer)]
 
+    def lost(self, records, pieces, tokenizer, length):
+        room = length - 2
+        if self.cut_sentences:
+            kept = [len(one.words) for one in as_google_cuts(records, tokenizer, length, empty=True)]
+            return [
+                sum(map(len, own.ids[count:])) for own, count in zip(units_of(records, tokenizer), kept, strict=True)
+            ]
+        return [sum(max(0, len(ids) - room) for ids in own.ids) for own in units_of(records, tokenizer)]
+
     def outputs(self, model, hidden, batch, training, seed):
         """Logits [B, U, N] of each unit."""
         return tf.gather(model.score(hidden, training, seed), batch["unit_positions"], batch_dims=1)
@@ -165,7 +174,7 @@ class Tagging:
         return -1
 
     def tags_of(self, units: Units, numbers: Sequence[int]) -> list[str]:
-        """The tag of every word, from that of each unit."""
+        """The tag of every word, from that of each unit. A blank between two characters of an entity is of it."""
         tags = []
         for word, unit in enumerate(units.of_words):
             tag = "O" if unit < 0 else self.labels[numbers[unit]]
@@ -174,6 +183,16 @@ class Tagging:
                 if part == "B" and self.scheme.name != "none":
                     tag = f"{kind}-I" if self.scheme.suffix else f"I-{kind}"
             tags.append(tag)
+        blanks, behind = [], ""
+        for word in range(len(tags) - 1, -1, -1) if self.scheme.name != "none" else ():
+            if units.of_words[word] < 0:
+                blanks.append(word)
+                continue
+            part, kind = part_and_type(tags[word], self.scheme.suffix)
+            if behind and part in "BI" and kind == behind:
+                for blank in blanks:
+                    tags[blank] = f"{kind}-I" if self.scheme.suffix else f"I-{kind}"
+            behind, blanks = kind if part in "IE" else "", []
         return tags
 
     def score(self, outputs, split):
@@ -182,7 +201,8 @@ class Tagging:
         return self._score(said, split)
 
     def _score(self, said, split):
-        there = [list(sentence.tags) for sentence in split.records]
+        there = [sentence.counted(sentence.tags) for sentence in split.records]
+        said = [sentence.counted(tags) for sentence, tags in zip(split.records, said, strict=True)]
         right = metrics.accuracy([t for s in there for t in s], [t for s in said for t in s])
         if self.scheme.name == "none":
             return {"accuracy": right}
@@ -218,16 +238,17 @@ def units_of(sentences: Sequence[Sentence], tokenizer) -> list[Units]:
     return found
 
 
-def as_google_cuts(sentences: Sequence[Sentence], tokenizer, length: int) -> list[Sentence]:
+def as_google_cuts(sentences: Sequence[Sentence], tokenizer, length: int, empty: bool = False) -> list[Sentence]:
     """The first words of each: the number of its words counts against the length as pieces do. None is left of a
-    sentence of length - 3 words or more; Google's code trains on it without a label, and fails where it is scored.
+    sentence of length - 3 words or more, and it is left out unless `empty`; Google's code trains on it without a label,
+    and fails where it is scored.
     """
     found = []
     for sentence, own in zip(sentences, units_of(sentences, tokenizer), strict=True):
         pieces = 1 + np.cumsum([0, *map(len, own.ids)])  # before each word, [CLS] included
         fitting = len(own.ids) + 2 + pieces[:-1] + 1 <= length
         kept = len(fitting) if fitting.all() else int(fitting.argmin())
-        if kept:
+        if kept or empty:
             found.append(sentence._replace(words=sentence.words[:kept], tags=sentence.tags[:kept]))
     return found
 

@@ -67,6 +67,9 @@ class Task(Protocol):
     def pieces(self, records: Sequence, tokenizer: Tokenizer) -> list[list[int]]:
         """The ids of all text of each record, not cut, without special tokens."""
 
+    def lost(self, records: Sequence, pieces: list[list[int]], tokenizer: Tokenizer, length: int) -> list[int]:
+        """Of each record, how many of its `pieces` no row of at most `length` tokens holds."""
+
     def outputs(self, model, hidden, batch, training: bool, seed) -> Any:
         """What the head makes of hidden states [B, T, H]."""
 

@@ -72,6 +72,7 @@ def hub(tmp_path):
     write_folder(tmp_path / "model", model)
     files = {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()}
     files |= {"pytorch_model.bin": b"a pickle", "tf_model.h5": b"not needed", "README.md": b"words"}
+    files["vocab.txt"] = b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n"
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.state = {"files": files, "asked": [], "cut": False, "ill": False}
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -134,6 +135,7 @@ def test_each_trouble_is_an_error_of_its_own(hub, tmp_path):
         "some/model@nowhere": (address, {}, "no revision 'nowhere'"),
         "some/model": ("http://127.0.0.1:9", {}, "the hub cannot be reached"),
         "some/model@main": (address, {"HF_HUB_OFFLINE": "1"}, "the hub cannot be reached"),
+        "runs/a--b": (address, {}, "no such file or folder"),  # a path, mistyped, that is no name either
     }
     for name, (where, environment, words) in cases.items():
         done = inspected(name, where, tmp_path / "home", **environment)
@@ -151,6 +153,8 @@ def test_a_cut_download_is_an_error_and_the_next_one_is_whole(hub, tmp_path):
     assert done.returncode == 2 and "the download was cut" in done.stderr and "Traceback" not in done.stderr, (
         done.stderr
     )
+    offline = inspected("some/model", address, tmp_path / "home", HF_HUB_OFFLINE="1")
+    assert offline.returncode == 2 and "the hub cannot be reached" in offline.stderr, offline.stderr
     state["cut"] = False
     done = inspected("some/model", address, tmp_path / "home")
     assert done.returncode == 0, done.stderr

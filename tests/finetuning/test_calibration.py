@@ -23,8 +23,11 @@ def test_the_temperature_is_the_one_that_scipy_finds(sharpness):
     logits, labels = drawn(1, sharpness)
 
     def loss(temperature):
-        shares = probabilities(logits / temperature)
-        return -np.log(shares[np.arange(len(labels)), labels]).mean()
+        shares = np.log(probabilities(logits / temperature))
+        right, rest = (len(labels) + 1) / (len(labels) + 2), 1 / (len(labels) + 2) / (shares.shape[1] - 1)
+        targets = np.full(shares.shape, rest)
+        targets[np.arange(len(labels)), labels] = right
+        return -(targets * shares).sum(-1).mean()
 
     found = optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-8}).x
     assert fit_temperature(logits, labels) == pytest.approx(found, rel=1e-4)
@@ -40,6 +43,15 @@ def test_too_sure_a_model_is_less_sure_then_and_right_as_often():
     np.testing.assert_array_equal(divided.argmax(-1), logits.argmax(-1))
 
 
-def test_where_all_is_right_the_temperature_has_a_limit():
-    logits = np.eye(3, dtype="float32")[[0, 1, 2] * 20]
+@pytest.mark.parametrize("rows", [6, 30, 300])
+def test_where_all_is_right_an_answer_is_as_sure_as_its_number_of_witnesses_allows(rows):
+    """Laplace's rule of succession: (n + 1) / (n + 2), worked by hand."""
+    logits = np.eye(3, dtype="float32")[[0, 1, 2] * (rows // 3)]
+    shares = probabilities(logits / fit_temperature(logits, logits.argmax(-1)))
+    assert shares.max() == pytest.approx((rows + 1) / (rows + 2), rel=1e-6)
+
+
+def test_the_temperature_has_limits():
+    logits = np.eye(2, dtype="float32")[[0, 1] * 20] * 1e-6
     assert fit_temperature(logits, logits.argmax(-1)) == pytest.approx(0.05)
+    assert fit_temperature(logits * 1e8, 1 - logits.argmax(-1)) == pytest.approx(20)

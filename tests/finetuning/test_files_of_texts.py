@@ -8,6 +8,8 @@ import pytest
 
 from electra_tf.errors import InputError
 from electra_tf.finetuning.classification import Classification, Multilabel, Regression, alike, check_told_apart
+from electra_tf.finetuning.families import read_records
+from electra_tf.finetuning.published import columns_of
 from electra_tf.finetuning.records import read_file
 
 
@@ -160,3 +162,36 @@ def test_an_error_is_no_longer_than_one_can_read(tmp_path):
 def test_a_file_that_is_not_there_is_said(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_file(tmp_path / "a.csv", ("text",), "label")
+
+
+def test_commas_part_unquoted_cells_where_quotes_enclose_none(tmp_path):
+    assert rows_of(tmp_path / "a.csv", 'text,label\n"hello" he said,pos\nno,neg\n') == [
+        (('"hello" he said',), "pos"),
+        (("no",), "neg"),
+    ]
+    assert read_file(tmp_path / "a.csv", ("text",), "label").read_as.endswith("unquoted")
+    mixed = 'text,label\n"hello" he said,pos\n"no",neg\n'
+    with pytest.raises(InputError, match=r"(?s)quotes do not match.*line 2"):
+        rows_of(tmp_path / "b.csv", mixed)
+
+
+def published(task, path, content, labelled=True):
+    path.write_text(content)
+    return read_records(columns_of({"task": task}), path, labelled)
+
+
+def test_what_a_run_on_a_published_task_answers_to_has_an_answer_a_row(tmp_path):
+    quoted = 'sentence\n"Good, really."\n"fine"\nbad film\n'
+    records = published("sst2", tmp_path / "new.csv", quoted, labelled=False).records
+    assert [record.texts[0] for record in records] == ["Good, really.", "fine", "bad film"]
+    with pytest.raises(InputError, match=r"(?s)the row has 2 columns, and there are names for 1.*line 3"):
+        published("sst2", tmp_path / "new.tsv", "sentence\ngood\na\ttab\n", labelled=False)
+    with pytest.raises(InputError, match="the row has 3 columns"):
+        published("sst2", tmp_path / "own.csv", "sentence,label\ngood,1\nwell, no,0\n")
+
+
+def test_a_file_with_names_is_read_by_them_though_the_task_has_none(tmp_path):
+    file = published("cola", tmp_path / "test.tsv", "index\tsentence\n0\tThe sea.\n", labelled=False)
+    assert [record.texts for record in file.records] == [("The sea.",)]
+    with pytest.raises(InputError, match=r"(?s)no row has 4 columns.*--text"):
+        published("cola", tmp_path / "other.tsv", "id\ttext\n0\tThe sea.\n")

@@ -10,11 +10,13 @@ import pytest
 
 from electra_tf.checkpoints.convert import convert
 from electra_tf.errors import ConfigError, InputError
+from electra_tf.finetuning.labelled_data_checks import survey
 from electra_tf.finetuning.multiple_choice import Choice, completed
 from electra_tf.finetuning.multiple_choice_files import Puzzle, read_choices
-from electra_tf.finetuning.predictor import Predictor
+from electra_tf.finetuning.predictor import _ANSWERS, Predictor, as_written
 from electra_tf.finetuning.run import finetune
 from electra_tf.finetuning.settings import FineTuning
+from electra_tf.finetuning.task import Split
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.training.recipe import Recipe
 
@@ -203,3 +205,37 @@ def test_a_label_can_weigh_more_by_its_name(chosen):
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
     with pytest.raises(InputError, match="a weight for 'damp', which is no label"):
         Classification.of(records, {"damp": 2.0})
+
+
+def test_the_columns_of_all_choices_are_as_many_in_every_line(quick_vocab):
+    """Also where two choices are alike; their shares are one."""
+    from electra_tf.cli.predict import _of_choices
+
+    records = [Puzzle("the sea", "what", ("a", "b", "a"), 0, ""), Puzzle("the sea", "what", ("c", "d", "e"), 0, "")]
+    logits = [np.log([0.5, 0.2, 0.3]), np.log([0.1, 0.2, 0.7])]
+    answers = list(_ANSWERS["choice"](Choice(), logits, Split(records, None)))
+    assert answers[0].all == pytest.approx({"a": 0.8, "b": 0.2}) and answers[0].label == "a"
+    lines = list(_of_choices(None, zip(records, answers, strict=True), True))
+    assert [line.split("\t") for line in lines] == [
+        ["label", "probability", "choice 1", "choice 2", "choice 3"],
+        ["a", "0.500000", "0.800000", "0.200000", "0.800000"],
+        ["e", "0.700000", "0.100000", "0.200000", "0.700000"],
+    ]
+
+
+def test_what_of_question_choice_and_context_no_row_holds_is_counted(quick_vocab):
+    tokenizer = Tokenizer.from_pretrained(quick_vocab)
+    long_choice = Puzzle("the sea", "what", ("sea " * 20, "sea"), 0, "")
+    long_context = Puzzle("sea " * 40, "what", ("sea", "the"), 0, "")
+    task, sizes = Choice(question_length=8), []
+    for one in (long_choice, long_context):
+        (ids,) = task.pieces([one], tokenizer)
+        sizes.append(len(ids))
+    found = survey([long_choice, long_context], task, 32, tokenizer)
+    behind = sizes[0] - 2, sizes[1] - 40  # of the question and its choice
+    assert found.cut == 1.0
+    assert found.lost == pytest.approx((behind[0] - 8 + 40 - (32 - 3 - behind[1])) / sum(sizes))
+
+
+def test_a_number_is_written_with_all_digits_it_has():
+    assert [as_written(x) for x in (2_000_003.0, 0.1, -3, 1e-30)] == ["2000003", "0.1", "-3", "1e-30"]

@@ -11,9 +11,11 @@ from telling_words import squad
 from electra_tf.checkpoints import read_model
 from electra_tf.checkpoints.convert import convert
 from electra_tf.errors import CheckpointError, ConfigError, InputError
+from electra_tf.finetuning.best_answers import Found
+from electra_tf.finetuning.labelled_data_checks import survey
 from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.question_answering import Spans
-from electra_tf.finetuning.question_files import Question, read_questions
+from electra_tf.finetuning.question_files import Answer, Question, read_questions
 from electra_tf.finetuning.run import finetune
 from electra_tf.finetuning.settings import FineTuning
 from electra_tf.text.tokenizer import Tokenizer
@@ -227,3 +229,39 @@ def test_wrong_offsets_and_questions_without_any_answer_are_refused(electra, tmp
     with pytest.raises(InputError, match="no question has an answer"):
         settings = FineTuning(task="span", train=str(tmp_path / "b.json"))
         finetune(settings, tmp_path / "run", electra, stream=io.StringIO())
+
+
+def test_answers_to_mrqa_are_scored_against_all_that_are_right(tmp_path):
+    """As its own script does: also against those that are not found in the context. F1 by hand: 2 * 2 / (2 + 3)."""
+    answers = {"answers": ["Neil Armstrong", "Armstrong"], "detected_answers": [
+        {"text": "Armstrong", "char_spans": [[0, 8]]}]}  # fmt: skip
+    row = {"context": "Armstrong landed", "qas": [{"qid": "1", "question": "who", **answers}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    (record,) = read_questions(tmp_path / "a.jsonl").records
+    assert record.answer[0].text == "Armstrong" and record.golds == ["Neil Armstrong", "Armstrong"]
+    found = Spans().scores_of([Found(["Neil Armstrong landed"], [1.0], [1.0], [0], 0.0)], [record])
+    assert found["f1"] == pytest.approx(0.8)
+
+
+def test_questions_without_an_answer_count_for_a_model_that_knows_none(tuned, tmp_path):
+    (tmp_path / "lacking.json").write_text(json.dumps(squad(40, 5, 0.5)))
+    records = read_questions(tmp_path / "lacking.json").records
+    found = Predictor.open(tuned[0]).score(records)
+    assert found["f1_none"] == pytest.approx(found["exact_none"]) and found["best_f1"] >= 0.3
+    assert found["f1"] == pytest.approx(
+        np.mean([found["f1_answer"] if r.answer else found["f1_none"] for r in records])
+    )
+
+
+def test_the_metric_that_the_rows_cannot_have_is_refused_before_training(electra, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(squad(40, 1)))
+    settings = FineTuning("squad2", train=str(tmp_path / "a.json"), dev=str(tmp_path / "a.json"), select="best_f1")
+    with pytest.raises(ConfigError, match=r"(?s)select is 'best_f1'.*one of f1, exact"):
+        finetune(settings, tmp_path / "run", electra, stream=io.StringIO())
+
+
+def test_tokens_of_a_question_that_no_row_holds_are_counted(quick_vocab):
+    tokenizer = Tokenizer.from_pretrained(quick_vocab)
+    question = Question("1", "sea " * 20, "the sea", (Answer("sea", 4),), "")
+    found = survey([question, question._replace(question="sea")], Spans(question_length=8), 32, tokenizer)
+    assert found.cut == 0.5 and found.lost == pytest.approx(12 / (20 + 2 + 1 + 2))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from electra_tf.finetuning import metrics
+from electra_tf.finetuning.classification import Multilabel
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 stats = pytest.importorskip("scipy.stats")
@@ -46,3 +47,17 @@ def test_the_calibration_error_by_hand():
     """Two bins: confidence .9 with half right, confidence .6 with all right."""
     shares = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4]])
     assert metrics.calibration_error(shares, [0, 1, 0]) == pytest.approx(2 / 3 * 0.4 + 1 / 3 * 0.4)
+
+
+def test_scores_of_sets_of_labels_are_scikit_learns():
+    random = np.random.default_rng(0)
+    for _ in range(CASES):
+        labels = random.integers(1, 6)
+        said, there = random.random((2, random.integers(1, 20), labels)) < random.choice([0.05, 0.4])
+        task = Multilabel(tuple(map(str, range(labels))), (1.0,) * labels)
+        found = task._score(said, there)
+        for name, average in (("micro_f1", "micro"), ("macro_f1", "macro")):
+            theirs = sklearn_metrics.f1_score(there.astype(int), said.astype(int), average=average, zero_division=0)
+            if labels > 1:  # scikit-learn takes one column for two classes
+                assert found[name] == pytest.approx(theirs), name
+        assert found["exact"] == pytest.approx(sklearn_metrics.accuracy_score(there, said))

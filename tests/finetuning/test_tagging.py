@@ -10,12 +10,12 @@ from in_process import run_command
 from telling_words import tagged
 
 from electra_tf.checkpoints.convert import convert
-from electra_tf.errors import InputError
+from electra_tf.errors import ConfigError, InputError
 from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.run import finetune
 from electra_tf.finetuning.settings import FineTuning
 from electra_tf.finetuning.tagged_files import Sentence, read_tagged
-from electra_tf.finetuning.tagging import Tagging, units_of
+from electra_tf.finetuning.tagging import TaggedSplit, Tagging, Units, units_of
 from electra_tf.finetuning.tags import Scheme
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.training.recipe import Recipe
@@ -150,3 +150,36 @@ def test_a_part_of_a_known_type_that_training_lacks_counts_as_wrong(quick_vocab)
     logits = np.eye(2, dtype=np.float32)[[1, 0, 0]]
     assert task.score([logits], split) == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "accuracy": pytest.approx(2 / 3)}
     assert task.calibrated([logits], split)[1].tolist() == [1, 0]
+
+
+KLUE = "## klue-1 <1 년>\n1\tB-DT\n년\tI-DT\n \tI-DT\n6\tI-DT\n!\tO\n"
+
+
+def test_blanks_within_an_entity_of_characters_are_of_it_and_do_not_count(tmp_path):
+    (tmp_path / "a.tsv").write_text(KLUE)
+    (record,) = read_tagged(tmp_path / "a.tsv").records
+    assert record.joined and record.tags == ("B-DT", "I-DT", "I-DT", "I-DT", "O")
+    task = Tagging(("O", "B-DT", "I-DT"), (1.0,) * 3, Scheme("BIO"))
+    units = Units([[7], [8], [9], [10]], [0, 1, 3, 4], [0, 1, -1, 2, 3])
+    tags = task.tags_of(units, [1, 2, 2, 0])
+    assert tags == ["B-DT", "I-DT", "I-DT", "I-DT", "O"]
+    assert task.tags_of(units, [1, 2, 1, 0])[2] == "O" and task.tags_of(units, [1, 0, 2, 0])[2] == "O"
+    split = TaggedSplit([record], None, (), [units])
+    assert task._score([tags], split) == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "accuracy": 1.0}
+    beside = [tags[:2] + ["O"] + tags[3:]]  # whatever is said of the blank
+    assert task._score(beside, split)["f1"] == 1.0
+    suffix = Tagging(("O", "DT-B", "DT-I"), (1.0,) * 3, Scheme("BIO", True))
+    assert suffix.tags_of(units, [1, 2, 2, 0])[2] == "DT-I"
+
+
+def test_a_word_that_is_a_blank_does_not_make_characters_of_all(tmp_path):
+    (tmp_path / "a.tsv").write_text("Barack\tB-PER\nObama\tI-PER\n\u00a0\tO\nsea\tO\n")
+    file = read_tagged(tmp_path / "a.tsv")
+    assert not file.records[0].joined and "a character a line" not in file.read_as
+
+
+def test_entities_cannot_select_where_tags_are_none(electra, tmp_path):
+    train = write(tmp_path / "a.txt", [(["sea", "the"], ["NOUN", "DET"])] * 8)
+    settings = FineTuning(task="tagging", train=str(train), dev=str(train), select="f1")
+    with pytest.raises(ConfigError, match="one of accuracy"):
+        finetune(settings, tmp_path / "run", electra, stream=io.StringIO())
