@@ -62,11 +62,13 @@ def recognise(path) -> str:
         )
     seeds = sorted(seed.parent for seed in path.glob("seed-*/run.json"))
     if seeds:
+        scores = path / "results.md"
         raise InputError(
             "the folder holds runs of several seeds",
             where=path,
             expected=f"one of {', '.join(seed.name for seed in seeds)}",
-            remedy=f"name one: {shlex.quote(str(seeds[0]))}; {path.name}/results.md has their scores",
+            remedy=f"name one: {shlex.quote(str(seeds[0]))}"
+            + (f"; {scores} has all scores" if scores.exists() else ""),
         )
     raise InputError(
         found,

@@ -15,19 +15,24 @@ _WEIGHTS = (("model.safetensors", "model*.safetensors*"), ("tf_model.h5", "tf_mo
 _WEIGHTS += (("pytorch_model.bin", "pytorch_model*.bin*"),)
 
 
+def is_name(path) -> bool:
+    """Whether this is a model's name, and no path of this machine."""
+    return bool(_NAME.fullmatch(str(path))) and not (Path(path).exists() or Path(f"{path}.index").exists())
+
+
 def located(path) -> Path:
     """A path of this machine as it is; a model of the hub as the folder that it is in, downloaded where it is not yet.
 
     What the hub's library obeys holds: `HF_HOME` (its cache), `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT`. Nothing is
-    asked where the cache has the commit that is named; a branch or tag is taken from the cache where the hub says that
-    this is the newest, or does not answer. Only the configuration, the tokenizer's files and one form of the weights
-    are downloaded.
+    asked where the cache has all of the commit that is named; a branch or tag is taken from the cache where the hub
+    says that this is the newest, or does not answer. Only the configuration, the tokenizer's files and one form of the
+    weights are downloaded.
 
     Raises: `InputError` without a network and a copy, and for a model that is not there or may not be read.
     """
-    named = _NAME.fullmatch(str(path))
-    if named is None or Path(path).exists() or Path(f"{path}.index").exists():
+    if not is_name(path):
         return Path(path)
+    named = _NAME.fullmatch(str(path))
     return Path(_download(named["repository"], named["revision"]))
 
 

@@ -5,6 +5,7 @@ import re
 from html import escape
 from pathlib import Path
 
+from electra_tf.checkpoints.hub import is_name
 from electra_tf.checkpoints.loaded_model import class_with
 from electra_tf.checkpoints.metrics_jsonl import METRICS, read_metrics
 from electra_tf.checkpoints.run_checkpoints import to_stderr
@@ -113,16 +114,11 @@ _PIPELINES = {
 }
 
 
-def _is_short(start) -> bool:
-    """Whether a checkpoint is named in two words, as the hub's models are: no path of a machine's."""
-    return not Path(start).is_absolute() and len(Path(start).parts) <= 2
-
-
 def _card_of_tuned(model_dir, run, task) -> str:
     """README.md of a fine-tuned model: what it answers, the scores of every seed, its data, and how to load it."""
     ((config, heads),) = zip(run["towers"].values(), run["heads"].values(), strict=True)
-    own = run["answers"].get("tasks", {}).get(task, {})
-    heads, length = own.get("heads", heads), own.get("length", run["data"]["length"])
+    of_task = run["answers"].get("tasks", {}).get(task, {})
+    heads, length = of_task.get("heads", heads), of_task.get("length", run["data"]["length"])
     settings, data, holder = run["settings"]["FineTuning"], run["data"], class_with(config["model_type"], heads)
     results, seed = model_dir.parent / "results.json", model_dir.name.removeprefix("seed-")
     found = _plain(json.loads(results.read_text("utf-8"))) if results.is_file() else {"runs": []}
@@ -141,6 +137,7 @@ def _card_of_tuned(model_dir, run, task) -> str:
         how = how.get(settings["long"], ", as it was trained")
         loading += f"\nanswer(texts, truncation=True)  # after {length} tokens{how}"
     hashes = "".join(f"| sha256 of the {name} rows | {one} |\n" for name, one in found.get("data", {}).items())
+    rows_of_data = f"{data['examples']:,} rows{' of all tasks' if of_task else ''}"
     if kind is None:
         loading = f'from transformers import {holder}\n\nmodel = {holder}.from_pretrained("FOLDER")'
     return f"""---
@@ -150,12 +147,12 @@ tags: [{config["model_type"]}, fine-tuned]
 
 # An {config["model_type"].upper()} fine-tuned: {settings["task"]}
 
-Fine-tuned from {start if _is_short(start) else Path(start).name} with `electra_tf`.
+Fine-tuned from {start if is_name(start) else Path(start).name} with `electra_tf`.
 
 | | |
 |---|---|
 {described}
-| training data | {Path(data["path"]).name}, {data["examples"]:,} rows of at most {length} tokens |
+| training data | {Path(data["path"]).name}, {rows_of_data}, at most {length} tokens |
 {hashes}| identity of the rows and the vocabulary | {data["identity"]} |
 | peak learning rate | {run["settings"]["Schedule"]["peak"]:g} |
 | steps, rows of a batch | {run["settings"]["Recipe"]["steps"]:,}, {run["settings"]["Recipe"]["batch_size"]} |

@@ -32,7 +32,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data", None, "The folder of a published task: sst2, mrpc, nsmc, ...")
     flags.DEFINE_string("train", None, "Labelled texts: .csv, .tsv (a first line of names), .jsonl, or CoNLL columns.")
     flags.DEFINE_string("dev", None, "Those that choose the best checkpoint; else a tenth of the training file.")
-    flags.DEFINE_string("test", None, "Those that are read once, at the end.")
+    flags.DEFINE_string("test", None, "Those that are scored once, at the end, and choose nothing.")
     flags.DEFINE_list("text", None, "The column of the texts, or two columns for pairs; by default `text`.")
     flags.DEFINE_string("label", None, "The column of the labels; by default `label`.")
     flags.DEFINE_list("choices", None, "The columns of the choices, or one of lists; by default `options`.")

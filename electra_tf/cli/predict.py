@@ -47,7 +47,9 @@ def run(values, positional) -> int:
         raise ConfigError("the output is the file that is read", where=values.output, expected="another --output")
     predictor = open_predictor(values.input, values.vocab, values.task)
     if values.file:
-        records = predictor.read(values.file, values.text, labelled=False).records
+        file = predictor.read(values.file, values.text, labelled=False)
+        print(f"{shown(values.file)}: {file.read_as}", file=sys.stderr)
+        records = file.records
     else:
         kind, in_pairs = predictor.task.kind, predictor.in_pairs
         records = (_given(one, kind, in_pairs) for one in positional or (line.rstrip("\r\n") for line in sys.stdin))

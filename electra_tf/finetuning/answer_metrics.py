@@ -48,19 +48,25 @@ def exact_match_korean(gold: str, said: str) -> float:
 
 
 def no_answer_scores(
-    golds: Sequence[Sequence[str]], said: Sequence[str], no_answer: Sequence[float], threshold: float
+    golds: Sequence[Sequence[str]],
+    said: Sequence[str],
+    no_answer: Sequence[float],
+    threshold: float,
+    exact=exact_match,
+    f1=word_f1,
 ) -> dict[str, float]:
     """SQuAD 2.0: scores at a threshold, the best ones at any, and where these are.
 
     Args:
         golds: of each question, no text where it has no answer. said: the likeliest text. no_answer: how likely it is
             that there is none; where it exceeds the threshold, none is given.
+        exact, f1: of a right text and a given one; where neither has a word, F1 is 1.
     """
     golds = [[gold for gold in texts if normalised(gold)] or [""] for texts in golds]
     has = np.array([texts != [""] for texts in golds])
     given = {
-        "exact": np.array([max(exact_match(g, s) for g in texts) for texts, s in zip(golds, said, strict=True)]),
-        "f1": np.array([max(word_f1_of_none(g, s) for g in texts) for texts, s in zip(golds, said, strict=True)]),
+        "exact": np.array([max(exact(g, s) for g in texts) for texts, s in zip(golds, said, strict=True)]),
+        "f1": np.array([max(f1(g, s) or exact(g, s) for g in texts) for texts, s in zip(golds, said, strict=True)]),
     }
     odds, found = np.array(no_answer, float), {}
     for name, scores in given.items():

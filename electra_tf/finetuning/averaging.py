@@ -34,7 +34,10 @@ class Average:
         answers = (one(own) for one, own in zip(self.predictors, copies, strict=True))
         for several in zip(*answers, strict=True):
             if self.task.kind == "tagging":
-                yield [self._mean(of_word) for of_word in zip(*several, strict=True)]
+                words = [self._mean(of_word) for of_word in zip(*several, strict=True)]
+                unseen = [place for place, word in enumerate(words) if not word.all]
+                tags = self.task.filled([word.label for word in words], unseen)
+                yield [word._replace(label=tag) for word, tag in zip(words, tags, strict=True)]
             else:
                 yield self._mean(several)
 

@@ -33,14 +33,17 @@ def read_records(reading, path, labelled: bool = True):
     return read_file(path, text, label if labelled else None, **how)
 
 
-def task_of(kind: str, train, settings, config: EncoderConfig) -> Task:
-    """What is learned of a training file. `settings` is a `FineTuning`. Raises: `InputError`, `ConfigError`."""
+def task_of(kind: str, train, dev, settings, config: EncoderConfig) -> Task:
+    """What is learned of a training file and scored on dev records.
+
+    `settings` is a `FineTuning`. Raises: `InputError`, `ConfigError`.
+    """
     google, records = settings.head == "google", train.records
     if kind == "tagging":
         more = {"google_head": google, **_compat_of_tagging(settings.compat)}
         return Tagging.of(records, train.scheme, settings.class_weights, **more)
     if kind == "span":
-        return Spans.of(records, settings, config)
+        return Spans.of(records, dev, settings, config)
     if kind == "choice":
         return Choice(settings.question_length or Choice.question_length)
     more = {"google_head": google, "first_keeps_odd": "first_keeps_odd" in settings.compat}

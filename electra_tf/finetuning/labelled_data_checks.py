@@ -21,7 +21,8 @@ class Survey:
         rows: their number. labels: how often each is there, the most frequent first.
         cut, lost: share of rows of which something is cut off, and of all tokens that are. longer: how many texts are
             longer than the model takes, and seen in windows.
-        unknown: share of tokens that are [UNK]. empty: rows without a token.
+        unknown: share of tokens that are [UNK]. empty: rows without a token, or with
+            an empty text beside another.
         alike: pairs of labels that are probably meant as one.
         contradictory: texts with several labels. repeated: rows whose text is in the training file, too.
     """

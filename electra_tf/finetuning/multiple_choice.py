@@ -46,10 +46,11 @@ class Choice:
         return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
     def lost(self, records, pieces, tokenizer, length):
-        contexts = tokenizer.encode_batch([record.context for record in records], add_special_tokens=False)
-        found = []
-        for ids, context in zip(pieces, contexts, strict=True):
-            context, behind = len(context.ids), len(ids) - len(context.ids)
+        unique = list(dict.fromkeys(record.context for record in records))
+        sizes = [len(one.ids) for one in tokenizer.encode_batch(unique, add_special_tokens=False)]
+        sizes, found = dict(zip(unique, sizes, strict=True)), []
+        for ids, record in zip(pieces, records, strict=True):
+            context, behind = sizes[record.context], len(ids) - sizes[record.context]
             kept = min(behind, self._most_behind(length))
             found.append(behind - kept + max(0, context - (length - 3 - kept)))
         return found

@@ -136,7 +136,7 @@ class Predictor:
         (0 where none is known), and at the best one.
         """
         task = self.task
-        if task.kind == "span" and not task.may_lack and not all(record.answer for record in records):
+        if task.kind == "span" and not task.may_lack and not all(record.golds for record in records):
             task = replace(task, may_lack=True)
         return scores(task, self._judge, task.split(records, self.tokenizer, self.length), _BATCH)
 
@@ -191,9 +191,7 @@ def _of_choices(task, outputs, split):
     for logits, record in zip(outputs, split.records, strict=True):
         shares = probabilities(logits)
         best = int(shares.argmax())
-        of_all = dict.fromkeys(record.choices, 0.0)
-        for choice, share in zip(record.choices, shares, strict=True):  # two may be alike
-            of_all[choice] += float(share)
+        of_all = dict(zip(record.choices, map(float, shares), strict=True))  # two that are alike have one share
         yield Answer(record.choices[best], float(shares[best]), of_all)
 
 

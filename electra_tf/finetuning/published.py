@@ -1,7 +1,7 @@
 """The published tasks, as data: files, columns, labels, and the metric that is reported.
 
-Sources: the readers of google-research/electra, google-research/albert and monologg/KoELECTRA. None of their files is
-quoted, all with tabs: a quotation mark is a character as any other.
+Sources: the readers of google-research/electra, google-research/albert and monologg/KoELECTRA. Their files have
+tabs between cells, and a quotation mark is a character as any other.
 """
 
 from collections.abc import Mapping

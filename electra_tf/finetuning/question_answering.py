@@ -69,9 +69,9 @@ class Spans:
     labels = ()
 
     @classmethod
-    def of(cls, records: Sequence[Question], settings, config) -> "Spans":
-        """Of training records; `settings` is a `FineTuning`."""
-        may_lack = any(not record.answer for record in records)
+    def of(cls, records: Sequence[Question], dev: Sequence[Question], settings, config) -> "Spans":
+        """Of training and dev records; `settings` is a `FineTuning`."""
+        may_lack = not all(record.answer for record in records) or not all(record.golds for record in dev)
         if not any(record.answer for record in records):
             raise InputError(
                 "no question has an answer",
@@ -236,6 +236,8 @@ class Spans:
             [one.texts[0] for one in found],
             [one.no_answer for one in found],
             self.threshold,
+            exact,
+            f1,
         )
 
     def answers(self):

@@ -65,8 +65,8 @@ def read_file(
     Args:
         path: .csv, .tsv or .txt with a first line of names, or .jsonl; .gz or .xz behind it.
         text: columns of the texts. label: that of the labels; None: there is none, or it does not matter.
-        names: of the columns, where the first line is already a row (which it is not where it has the wanted names).
-        quoted: whether quotes enclose cells that tabs part; None: if it looks so, as always where commas part them.
+        names: of columns that tabs part, where the first line is a row (which it is not where it has the wanted names).
+        quoted: whether quotes enclose cells that tabs part; None, and for commas always: told from what is there.
         remedy: for a file without one of the columns; None: the flags.
         lenient: rows that tabs part into another number of columns than there are names are left out, and said, as in
             the originals.
@@ -298,7 +298,7 @@ def json_rows(content: str, path) -> list[tuple[str, dict]]:
 def _table(content, delimiter, path, quoted, names, wanted, lenient):
     """Names, rows and how they were told apart: quoted or not, by what is there."""
     if delimiter == ",":
-        quoted, lenient = not _is_plain(content), False
+        quoted, lenient, names = not _is_plain(content), False, None
     elif quoted is None:
         quoted = _is_quoted(content, delimiter)
     lines, rows = _quoted_lines(content, delimiter, path) if quoted else _plain_lines(content, delimiter), []
@@ -332,7 +332,7 @@ def _table(content, delimiter, path, quoted, names, wanted, lenient):
             f"no row has {len(names)} columns",
             where=path,
             expected=f"the columns {', '.join(names)}, with tabs between them",
-            remedy=f"if the first line has other names, name the column with {flags_of('--text', len(wanted) > 1)}",
+            remedy="if the first line has other names, name the columns with --text and --label",
         )
     if left_out:
         read_as += f"; left out, of another number of columns: {left_out:,} lines"
@@ -376,7 +376,8 @@ def _is_plain(content) -> bool:
             pass
     except csv.Error as error:
         rows = [cells for _, cells in _plain_lines(content, ",")]
-        encloses = any(len(cell) > 1 and cell[0] == cell[-1] == '"' for cells in rows for cell in cells)
+        cells = (cell.strip() for cells in rows for cell in cells)
+        encloses = any(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells)
         return "end of data" not in str(error) and not encloses and len(set(map(len, rows))) == 1
     return False
 

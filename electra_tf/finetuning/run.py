@@ -63,14 +63,14 @@ _DROPOUT = {"electra": 0.1}
 _HEAD_NAMES = ("classifier/", "summary/", "qa_outputs/", "answers/")  # of heads, which start anew
 # Of the recipe, where nothing else is said. Batches have many lengths: a graph serves all of them, a program one.
 USUAL = {"batch_size": 32, "log_every": 50, "compiler": "islands"}
-# Of the recipe, what is settled otherwise here, and how.
+# Fields of the recipe that change nothing here, and what does instead.
 _SETTLED = {
-    "seed": "--seeds, of each of which there is a run",
-    "objective": "no objective but the task",
-    "eval_examples": "all dev rows, which are always scored",
-    "eval_every": "what always is: dev rows are scored twice an epoch",
-    "checkpoint_every": "what always is: a checkpoint where dev rows are scored",
-    "keep": "FineTuning.average: so many of the best are kept",
+    "seed": "--seeds instead",
+    "objective": "the task instead",
+    "eval_examples": "nothing: all dev rows are scored",
+    "eval_every": "nothing: dev rows are scored twice an epoch",
+    "checkpoint_every": "nothing: a checkpoint is written where dev rows are scored",
+    "keep": "FineTuning.average instead",
 }
 
 
@@ -149,7 +149,7 @@ def _every_seed(data, recipe, model_dir, init_checkpoint, vocab, seeds, devices,
         )
         if not result["finished"]:
             return {"finished": False, "metric": data.select, "runs": list(runs.values())}
-        ended_before = begun.get("settings") == read_description(folder)["settings"]
+        ended_before = _are_alike(begun.get("settings", {}), read_description(folder)["settings"])
         runs[seed] = data.judged(folder, begun.get(OUTCOME) if ended_before else None) | data.calibrated(folder)
         runs[seed]["dev"] |= data.calibration_errors(runs[seed])
         write_outcome(folder, runs[seed]["step"], runs[seed]["dev"])
@@ -187,7 +187,7 @@ class _Data:
         self.reading, self.heads = reading_of(settings), _HEAD_NAMES
         self.path = self.reading.train
         file, train, dev = self._files()
-        self.task = task_of(self.reading.kind, file, settings, config)
+        self.task = task_of(self.reading.kind, file, dev, settings, config)
         self.called, self.advice = self.task.kind, []
         if settings.length and settings.length > self.length:
             self.advice.append(f"FineTuning.length is {settings.length}, and the model takes {self.length} tokens")
@@ -420,11 +420,18 @@ class _SeveralData(_Data):
             write_report(model_dir / REPORT / name, part.predictor(model_dir, name), part.dev.records)
 
 
+def _are_alike(before: dict, now: dict) -> bool:
+    """Whether settings are the same, but for fields that came later."""
+    pairs = ((before.get(name, {}), fields) for name, fields in now.items())
+    return bool(before) and all(old.get(name, value) == value for old, own in pairs for name, value in own.items())
+
+
 def fingerprint_of(records) -> str:
     """A hash of all that stands in records, but not of where they stand."""
     digest = hashlib.sha256()
     for record in records:
-        digest.update(repr(record._replace(where="")).encode("utf-8", "surrogatepass"))
+        shown = repr(record._replace(where="")).replace(", right=()", "")  # as before a `Question` had it
+        digest.update(shown.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

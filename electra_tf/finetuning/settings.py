@@ -26,7 +26,7 @@ COMPAT = {
     "cut_sentences": "ELECTRA: of a sentence with too many words and pieces together the first words alone are seen",
     "google_entities": "ELECTRA: entities of tags that fit no scheme, see finetuning/tags.py",
 }
-# Where it makes a difference, if not everywhere.
+# The families in which one makes a difference; those that are not listed do so in all.
 _COMPAT_OF = {
     "answerable_windows": ("span",),
     "whole_words": ("span",),
@@ -205,8 +205,9 @@ class FineTuning:
         if unknown := set(self.compat) - set(COMPAT):
             self._reject("compat", f"some of {', '.join(COMPAT)}; there is no {', '.join(sorted(unknown))}")
         for name in self.compat:
-            if not kinds & {*(families := _COMPAT_OF.get(name, FAMILIES))}:
-                self._reject("compat", f"{name} for {', '.join(families)} alone; learned is {', '.join(kinds)}")
+            families = _COMPAT_OF.get(name, FAMILIES)
+            if not kinds & {*families}:
+                self._reject("compat", f"{name} for {', '.join(families)} alone; learned is {', '.join(sorted(kinds))}")
 
     def _check_columns(self, kind):
         most = {"tagging": (1,), "span": (2,)}.get(kind, (1, 2))

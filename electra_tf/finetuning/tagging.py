@@ -16,7 +16,7 @@ from electra_tf.finetuning import metrics
 from electra_tf.finetuning.batching import Rows
 from electra_tf.finetuning.classification import check_told_apart, weights_of
 from electra_tf.finetuning.tagged_files import Sentence
-from electra_tf.finetuning.tags import Scheme, entities, entity_scores, google_entities, part_and_type
+from electra_tf.finetuning.tags import Scheme, entities, entity_scores, google_entities, part_and_type, tag_of
 from electra_tf.finetuning.task import Split
 from electra_tf.finetuning.windows import windows_of_units
 from electra_tf.models.task_models import TokenClassifier
@@ -174,25 +174,30 @@ class Tagging:
         return -1
 
     def tags_of(self, units: Units, numbers: Sequence[int]) -> list[str]:
-        """The tag of every word, from that of each unit. A blank between two characters of an entity is of it."""
+        """The tag of every word, from that of each unit; see `filled`."""
         tags = []
         for word, unit in enumerate(units.of_words):
             tag = "O" if unit < 0 else self.labels[numbers[unit]]
             if unit >= 0 and units.words[unit] != word:  # a character within a piece goes on
                 part, kind = part_and_type(tag, self.scheme.suffix)
                 if part == "B" and self.scheme.name != "none":
-                    tag = f"{kind}-I" if self.scheme.suffix else f"I-{kind}"
+                    tag = tag_of("I", kind, self.scheme.suffix)
             tags.append(tag)
-        blanks, behind = [], ""
-        for word in range(len(tags) - 1, -1, -1) if self.scheme.name != "none" else ():
-            if units.of_words[word] < 0:
-                blanks.append(word)
+        return self.filled(tags, [word for word, unit in enumerate(units.of_words) if unit < 0])
+
+    def filled(self, tags: Sequence[str], unseen: Sequence[int]) -> list[str]:
+        """Tags with those of the places `unseen`, which are blanks: O, but I between two characters of an entity."""
+        tags, unseen, waiting, behind = list(tags), {*unseen}, [], ""
+        for place in range(len(tags) - 1, -1, -1) if unseen and self.scheme.name != "none" else ():
+            if place in unseen:
+                tags[place] = "O"
+                waiting.append(place)
                 continue
-            part, kind = part_and_type(tags[word], self.scheme.suffix)
-            if behind and part in "BI" and kind == behind:
-                for blank in blanks:
-                    tags[blank] = f"{kind}-I" if self.scheme.suffix else f"I-{kind}"
-            behind, blanks = kind if part in "IE" else "", []
+            part, kind = part_and_type(tags[place], self.scheme.suffix)
+            if part in "BI" and kind == behind:
+                for blank in waiting:
+                    tags[blank] = tag_of("I", kind, self.scheme.suffix)
+            behind, waiting = kind if part in "IE" else "", []
         return tags
 
     def score(self, outputs, split):

@@ -59,6 +59,13 @@ def part_and_type(tag: str, suffix: bool = False) -> tuple[str, str]:
     return tag[0], tag[1:].split("-", 1)[-1] or "_"
 
 
+def tag_of(part: str, kind: str, suffix: bool = False) -> str:
+    """The tag whose `part_and_type` these are."""
+    if kind == "_":
+        return part
+    return f"{kind}-{part}" if suffix else f"{part}-{kind}"
+
+
 def entities(tags: Sequence[str], suffix: bool = False) -> list[Entity]:
     """The entities of a sentence, as conlleval and seqeval find them: a change of type or part ends one, and I begins
     one where none is open.
@@ -108,15 +115,14 @@ def normalised(tags: Sequence[str], scheme: Scheme) -> list[str]:
     for tag in tags:
         part, kind = part_and_type(tag, scheme.suffix)
         begins = part == "I" and kind != before
-        new.append((f"{kind}-B" if scheme.suffix else f"B-{kind}") if begins else tag)
+        new.append(tag_of("B", kind, scheme.suffix) if begins else tag)
         before = kind
     return new
 
 
 def _with_part(tag, suffix):
     part, kind = part_and_type(tag, suffix)
-    part = _BILOU.get(part, part)
-    return f"{kind}-{part}" if suffix else f"{part}-{kind}"
+    return tag_of(_BILOU.get(part, part), kind, suffix)
 
 
 def entity_scores(gold: Sequence[set], found: Sequence[set]) -> dict[str, float]:

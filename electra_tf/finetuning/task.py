@@ -35,7 +35,7 @@ class Task(Protocol):
     Attributes:
         kind: its name. labels: names of the classes, in the order of the outputs; none where there are no classes.
         usual: the metric that selects, the larger the better. selecting: all that may.
-        in_windows: whether long texts are seen whole, in windows; special: tokens of a row that are no text, at most.
+        in_windows: whether long texts are seen whole, in windows; special: tokens of a window that are no text.
         tells_loss: whether the loss follows from what is given in evaluation.
         calibrated: (outputs, split) to (logits [answers, N], what is right [answers]), to which a temperature is
             fitted; None where there are none.

@@ -170,6 +170,8 @@ def test_commas_part_unquoted_cells_where_quotes_enclose_none(tmp_path):
         (("no",), "neg"),
     ]
     assert read_file(tmp_path / "a.csv", ("text",), "label").read_as.endswith("unquoted")
+    with pytest.raises(InputError, match="quotes do not match"):
+        rows_of(tmp_path / "c.csv", 'text,label\n"good film" ,pos\n"bad film" ,neg\n')
     mixed = 'text,label\n"hello" he said,pos\n"no",neg\n'
     with pytest.raises(InputError, match=r"(?s)quotes do not match.*line 2"):
         rows_of(tmp_path / "b.csv", mixed)
@@ -188,6 +190,8 @@ def test_what_a_run_on_a_published_task_answers_to_has_an_answer_a_row(tmp_path)
         published("sst2", tmp_path / "new.tsv", "sentence\ngood\na\ttab\n", labelled=False)
     with pytest.raises(InputError, match="the row has 3 columns"):
         published("sst2", tmp_path / "own.csv", "sentence,label\ngood,1\nwell, no,0\n")
+    with pytest.raises(InputError, match=r"(?s)no column 'sentence'.*'text', 'label'.*--text"):
+        published("cola", tmp_path / "own.csv", "text,label\ngood,1\n")
 
 
 def test_a_file_with_names_is_read_by_them_though_the_task_has_none(tmp_path):

@@ -208,17 +208,17 @@ def test_a_label_can_weigh_more_by_its_name(chosen):
 
 
 def test_the_columns_of_all_choices_are_as_many_in_every_line(quick_vocab):
-    """Also where two choices are alike; their shares are one."""
+    """Also where two choices are alike, whose shares are."""
     from electra_tf.cli.predict import _of_choices
 
     records = [Puzzle("the sea", "what", ("a", "b", "a"), 0, ""), Puzzle("the sea", "what", ("c", "d", "e"), 0, "")]
-    logits = [np.log([0.5, 0.2, 0.3]), np.log([0.1, 0.2, 0.7])]
+    logits = [np.log([0.4, 0.2, 0.4]), np.log([0.1, 0.2, 0.7])]
     answers = list(_ANSWERS["choice"](Choice(), logits, Split(records, None)))
-    assert answers[0].all == pytest.approx({"a": 0.8, "b": 0.2}) and answers[0].label == "a"
+    assert answers[0].all == pytest.approx({"a": 0.4, "b": 0.2}) and answers[0].label == "a"
     lines = list(_of_choices(None, zip(records, answers, strict=True), True))
     assert [line.split("\t") for line in lines] == [
         ["label", "probability", "choice 1", "choice 2", "choice 3"],
-        ["a", "0.500000", "0.800000", "0.200000", "0.800000"],
+        ["a", "0.400000", "0.400000", "0.200000", "0.400000"],
         ["e", "0.700000", "0.100000", "0.200000", "0.700000"],
     ]
 

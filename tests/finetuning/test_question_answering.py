@@ -16,7 +16,7 @@ from electra_tf.finetuning.labelled_data_checks import survey
 from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.question_answering import Spans
 from electra_tf.finetuning.question_files import Answer, Question, read_questions
-from electra_tf.finetuning.run import finetune
+from electra_tf.finetuning.run import finetune, fingerprint_of
 from electra_tf.finetuning.settings import FineTuning
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.training.recipe import Recipe
@@ -241,6 +241,28 @@ def test_answers_to_mrqa_are_scored_against_all_that_are_right(tmp_path):
     assert record.answer[0].text == "Armstrong" and record.golds == ["Neil Armstrong", "Armstrong"]
     found = Spans().scores_of([Found(["Neil Armstrong landed"], [1.0], [1.0], [0], 0.0)], [record])
     assert found["f1"] == pytest.approx(0.8)
+    of_characters = Spans(by_characters=True, may_lack=True)
+    lacking = record._replace(right=(), answers=())
+    said = [Found(["Armstrong"], [1.0], [1.0], [0], -1.0), Found(["sea"], [1.0], [1.0], [0], 1.0)]
+    found = of_characters.scores_of(said, [record, lacking])
+    assert (found["f1_answer"], found["f1_none"]) == (1.0, 1.0)
+    nearly = of_characters.scores_of(
+        [Found(["Armstr"], [1.0], [1.0], [0], -1.0)], [record._replace(right=("Armstrong",))]
+    )
+    assert nearly["f1"] == pytest.approx(2 * 6 / (6 + 9))  # of characters; no word is right
+
+
+def test_what_is_learned_of_rows_is_known_by_what_it_was_before_questions_had_right_texts():
+    """So that a run that was begun then goes on."""
+    import hashlib
+
+    question = Question("1", "what", "the sea", (Answer("sea", 4),), "a.json")
+    before = (
+        "Question(id='1', question='what', context='the sea', answers=(Answer(text='sea', start=4),), where='', "
+        "impossible=False)"
+    )
+    assert fingerprint_of([question]) == hashlib.sha256(before.encode()).hexdigest()
+    assert fingerprint_of([question._replace(right=("sea",))]) != fingerprint_of([question])
 
 
 def test_questions_without_an_answer_count_for_a_model_that_knows_none(tuned, tmp_path):

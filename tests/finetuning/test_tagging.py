@@ -168,6 +168,10 @@ def test_blanks_within_an_entity_of_characters_are_of_it_and_do_not_count(tmp_pa
     assert task._score([tags], split) == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "accuracy": 1.0}
     beside = [tags[:2] + ["O"] + tags[3:]]  # whatever is said of the blank
     assert task._score(beside, split)["f1"] == 1.0
+    assert task.filled(["B-DT", "I-DT", "B-DT", "I-DT", "O"], [2])[2] == "I-DT"
+    assert task.filled(["O", "B-DT", "I-DT", "B-DT", "O"], [2])[2] == "O"
+    bare = Tagging(("O", "B", "I"), (1.0,) * 3, Scheme("BIO"))
+    assert bare.filled(["B", "O", "I"], [1]) == ["B", "I", "I"]
     suffix = Tagging(("O", "DT-B", "DT-I"), (1.0,) * 3, Scheme("BIO", True))
     assert suffix.tags_of(units, [1, 2, 2, 0])[2] == "DT-I"
 
