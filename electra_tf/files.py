@@ -164,6 +164,7 @@ def whole_folder(folder, is_known: Callable[[str], bool], megabytes: float) -> I
     Raises: `OutputError` when the folder holds something else or cannot be written; it is then as it was.
     """
     folder = Path(folder).resolve()
+    check_is_elsewhere(folder)
     with told("folder", folder, megabytes):
         _check_replaceable(folder, is_known)
         with replaced(folder) as aside:
@@ -188,6 +189,19 @@ def told(kind: str, path, megabytes: float) -> Iterator[None]:
         raise OutputError(
             f"the {kind} cannot be written: {error.strerror or error}", where=path, expected=expected, remedy=remedy
         ) from error
+
+
+def check_is_elsewhere(folder) -> None:
+    """Raises: `OutputError` for the working directory or one above it, which a new folder would take the place of: who
+    stands there would be left in the removed one.
+    """
+    if folder.resolve() in (here := Path.cwd(), *here.parents):
+        raise OutputError(
+            "the output is the folder that you are in, or above it",
+            where=folder,
+            expected="another folder, since a new one takes its place as a whole",
+            remedy="name a folder in it, or type the command from the folder above",
+        )
 
 
 def _check_replaceable(folder, is_known):

@@ -19,10 +19,14 @@ class Done(NamedTuple):
     stderr: str
 
 
-def run_command(*arguments, given: str | None = None) -> Done:
+def run_command(*arguments, given: str | bytes | None = None) -> Done:
     """Runs it; stdout is no terminal. `given`: its standard input."""
     before, out, err, status = set(flags.FLAGS), io.StringIO(), io.StringIO(), 0
-    stdin = sys.stdin if given is None else io.StringIO(given)
+    stdin = (
+        sys.stdin
+        if given is None
+        else io.TextIOWrapper(io.BytesIO(given if isinstance(given, bytes) else given.encode()))
+    )
     try:
         with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "stdin", stdin):
             main([str(argument) for argument in arguments])

@@ -1,6 +1,7 @@
 """What a checkpoint of each format holds, told without loading its weights: what `electra-tf inspect` prints."""
 
 import json
+from glob import escape
 from math import prod
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def of_google(path: Path) -> dict:
             "embedding sharing": found.sharing,
             "tasks": {task: kind_of(shapes, task, prefix) for task in tasks_of(shapes)},
         }
-    has_data = any(prefix.parent.glob(f"{prefix.name}.data-*"))
+    has_data = any(prefix.parent.glob(f"{escape(prefix.name)}.data-*"))
     return {
         "kind": "TF-V1 checkpoint",
         "prefix": str(prefix),

@@ -112,6 +112,7 @@ def from_torch(
         tensors = {n if n.startswith(known) else base + n: tensor for n, tensor in tensors.items()}
     if "pooler" not in heads:  # older versions saved one for every ALBERT, which these classes do not use
         tensors = {n: tensor for n, tensor in tensors.items() if not n.startswith("albert.pooler.")}
+    _check_activation(heads, config)
     model = LoadedModel(name, config, {}, heads, fields=dict(fields))
     if model.is_labelled:
         biases = (tensors[n] for n in ("classifier.out_proj.bias", "classifier.bias") if n in tensors)
@@ -176,8 +177,9 @@ def _check_activation(heads, config):
         raise ConfigError(
             f"the generator's hidden_act is {config.hidden_act!r}",
             where="its configuration",
-            expected="'gelu': ElectraForMaskedLM computes it in its head whatever the configuration says",
-            remedy="write it --to keras",
+            expected="'gelu': ElectraForMaskedLM computes it in its head whatever the configuration says, and here the "
+            "head has the encoder's",
+            remedy="keep such a model as .keras, where what it computes is one thing",
         )
 
 
@@ -276,7 +278,9 @@ def class_of(names: Iterable[str], fields: Mapping, where=None) -> str:
     if kind == "albert" and "classifier" in heads:
         if "albert.pooler.weight" not in names:
             return "AlbertForTokenClassification"
-        return named if named == "AlbertForMultipleChoice" else "AlbertForSequenceClassification"
+        # Taggers of early versions have a pooler, too.
+        of_names = ("AlbertForMultipleChoice", "AlbertForTokenClassification")
+        return named if named in of_names else "AlbertForSequenceClassification"
     known = {kind, "embeddings", "embeddings_project", "encoder", "pooler"}
     known |= {"discriminator_predictions"} if kind == "albert" else set()
     if heads <= known:

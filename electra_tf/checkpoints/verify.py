@@ -1,7 +1,5 @@
 """Runs a checkpoint and what was made of it on the same input: `electra-tf convert --verify` as a function."""
 
-from pathlib import Path
-
 import numpy as np
 
 from electra_tf.checkpoints.format_detection import recognise
@@ -39,6 +37,8 @@ def verify(source, target, tower: str | None = None, **reading) -> dict:
     )
     config, choices = model.config, "multiple_choice" in model.heads
     given = _inputs(min(config.vocab_size, again.config.vocab_size), config.max_position_embeddings)
+    if min(config.type_vocab_size, again.config.type_vocab_size) < 2:
+        given = (*given[:2], np.zeros_like(given[2]))
     rows = [x[None] if choices else x for x in given]
     (ours, ran_source), (theirs, engine) = (_run(*each, rows, given[1]) for each in ((source, model), (target, again)))
     engine += "" if ran_source in (engine, "electra_tf") else f", the source by {ran_source}"
@@ -78,9 +78,8 @@ def _outputs(found, mask, whole=False):
 def _is_run_by_transformers(target, model):
     from importlib.util import find_spec
 
-    files = {path.name for path in Path(target).iterdir()}
     own = model.heads == MODEL_CLASSES[model.name].heads
-    return own and find_spec("transformers") and find_spec("torch") and "tf_model.h5" not in files
+    return own and find_spec("transformers") and find_spec("torch") and weights_file(target).suffix != ".h5"
 
 
 def _run_transformers(folder, model, rows, mask):

@@ -132,7 +132,7 @@ def _settings(path):
         return None
     try:
         settings = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"the configuration cannot be read: {error}",
             where=path,

@@ -195,7 +195,8 @@ def _in_words(facts):
             f"  {name:<9} {split['documents']:,} documents, {split['tokens']:,} tokens, "
             f"{split['examples']:,} examples, {split['fill_rate']:.1%} full"
             + (f", {split['unknown_rate']:.1%} unknown" if split["unknown_rate"] else "")
-            + (f", {lost:.1%} of the tokens dropped by the packer" if lost else "")
+            + (f", {lost:.1%} of the tokens dropped by the packer" if lost > 0 else "")
+            + (f", {-lost:.1%} of the tokens there twice, as second parts of pairs" if lost < 0 else "")
             + (_pairs_in_words(split) if facts["pairs"] else "")
         )
     if facts["is_there_already"]:

@@ -76,7 +76,7 @@ def in_words(answer: dict, threshold: float = 0.5, color: bool = False) -> str:
     """The sentence with tokens at or above `threshold` as `[token 97%]`, in red where `color` is set."""
     sentence, parts, done = answer["sentence"], [], 0
     for token in answer["tokens"]:
-        if token["probability"] >= threshold:
+        if token["probability"] >= threshold and token["end"] > done:  # several tokens may be of one character
             text = f"[{shown(sentence[token['start'] : token['end']])} {token['probability']:.0%}]"
             parts += [shown(sentence[done : token["start"]]), f"{_RED}{text}{_PLAIN}" if color else text]
             done = token["end"]

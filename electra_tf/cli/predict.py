@@ -52,7 +52,7 @@ def run(values, positional) -> int:
         records = file.records
     else:
         kind, in_pairs = predictor.task.kind, predictor.in_pairs
-        records = (_given(one, kind, in_pairs) for one in positional or (line.rstrip("\r\n") for line in sys.stdin))
+        records = (_given(one, kind, in_pairs) for one in positional or _lines_of_input())
     count, records = len(records) if values.file else None, iter(records)
     if (one := next(records, None)) is None:
         raise InputError(
@@ -75,6 +75,20 @@ def run(values, positional) -> int:
         for line in tqdm(answered, total=count, unit=" lines", disable=None, file=sys.stderr, dynamic_ncols=True):
             file.write(f"{line}\n")
     return 0
+
+
+def _lines_of_input():
+    """Lines of standard input, which is UTF-8 whatever the terminal is."""
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"byte {line[error.start]:#04x} is not UTF-8",
+                where=f"standard input, line {number}",
+                expected="text in UTF-8",
+                remedy="pass it through `iconv -f LATIN1 -t UTF-8`, or from what it is",
+            ) from error
 
 
 def _given(line, kind, in_pairs):

@@ -119,7 +119,7 @@ def build_data(
     with work_folder(output, room=_ROOM) as work, workers(processes, paths, tokenizer) as run:
         report("start")
         asked, text = recipe, hashlib.sha256()
-        recipe, units = _process_units(run, paths, recipe, tokenizer, work, report, text)
+        recipe, units = _process_units(run, paths, recipe, tokenizer, work, report, text, recipe.held_out)
         for warning in _warnings(recipe, asked.held_out, tokenizer, paths, units):
             report("warning", warning)
         folder = work / recipe.key / "data"
@@ -141,9 +141,9 @@ def _text(paths, recipe) -> str:
     return digest.hexdigest()
 
 
-def _process_units(run, paths, recipe, tokenizer, work, report, text):
-    """The first pass. Returns the recipe, whose `held_out` may have been raised, and the units' records. The text is
-    added to the hash `text`.
+def _process_units(run, paths, recipe, tokenizer, work, report, text, asked):
+    """The first pass. Returns the recipe, whose `held_out` may have been raised from what was `asked` for, and the
+    units' records. The text is added to the hash `text`.
     """
     folder = work / recipe.key
     folder.mkdir(exist_ok=True)
@@ -173,19 +173,19 @@ def _process_units(run, paths, recipe, tokenizer, work, report, text):
     except InputError:
         shutil.rmtree(folder)
         raise
-    if other := _other_choice(recipe, units):
-        return _process_units(run, paths, other, tokenizer, work, report, hashlib.sha256())
+    if other := _other_choice(recipe, units, asked):
+        return _process_units(run, paths, other, tokenizer, work, report, hashlib.sha256(), asked)
     if recipe.pairs and _total(units, "documents", "train") and not _total(units, "pairs", "train"):
         shutil.rmtree(folder)
         raise no_pairs(paths, recipe.document)
     return recipe, units
 
 
-def _other_choice(recipe, units):
-    """A recipe that holds out the share that was asked for, where this one does not; else None."""
+def _other_choice(recipe, units, asked):
+    """A recipe that holds out the share that was `asked` for, where this one does not; else None."""
     if recipe.stretches:  # too little text to cut
         return None if _total(units, "documents", "train") else replace(recipe, stretches=False, held_out=0)
-    if not recipe.held_out:
+    if not recipe.held_out or recipe.held_out != asked:  # a raised choice was judged when it was made
         return None
     lowest = min(unit["smallest"][0] for unit in units)
     size = sum(unit["smallest"][1] for unit in units if unit["smallest"][0] == lowest)

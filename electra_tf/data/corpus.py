@@ -66,7 +66,7 @@ class Unit:
 
 
 def expand(patterns: Iterable[str | Path], *, apart_from: Sequence[Path] = ()) -> list[Path]:
-    """The files that the names and glob patterns (`**` too) stand for, sorted, each once.
+    """The files that the names and glob patterns (`**` too) stand for, sorted, each once, however it is called.
 
     Args:
         apart_from: folders whose files are left out, such as the one that is being written.
@@ -101,7 +101,7 @@ def expand(patterns: Iterable[str | Path], *, apart_from: Sequence[Path] = ()) -
         )
     for path in files:
         size_on_disk(path)
-    return sorted(files)
+    return sorted({os.path.realpath(path): path for path in sorted(files, reverse=True)}.values())
 
 
 def named(values: Iterable[str]) -> list[str]:

@@ -141,7 +141,9 @@ def refuse_other_kinds(path, head: bytes) -> None:
 
 
 def _is_jsonl(path, head):
-    """Whether the first line that is not blank is a JSON object, or the name says so."""
+    """Whether the first line that is not blank begins with a JSON object, or most lines are objects, or the name says
+    so. What is then no object is told with its place where it is read.
+    """
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if _SPREAD_JSON.match(text):
         raise InputError(
@@ -152,14 +154,23 @@ def _is_jsonl(path, head):
         )
     if not _JSONL_NAMES.isdisjoint(suffix.lower() for suffix in path.suffixes[-2:]):
         return True
-    line, end, _ = text.partition(b"\n")
-    is_cut = not end and len(head) == _HEAD
-    return bool(_OBJECT.match(line)) and (is_cut or _is_object(line))
+    lines = text.split(b"\n")
+    if len(head) == _HEAD and len(lines) == 1:
+        return bool(_OBJECT.match(text))
+    if len(head) == _HEAD:
+        lines.pop()  # it is cut
+    lines = [line for line in lines if line.strip()]
+    return bool(lines) and (_is_object(lines[0]) or 2 * sum(map(_is_object, lines)) > len(lines))
 
 
 def _is_object(line):
+    """Whether a line is an object with names in it, perhaps behind a record separator (RFC 7464), or before a comma or
+    another object, as which it would be one of JSON that is not as it should be.
+    """
     try:
-        return isinstance(json.loads(line), dict)
+        line = line.decode("utf-8").strip("\x1e \t\r")
+        found, end = json.JSONDecoder().raw_decode(line)
+        return isinstance(found, dict) and bool(found) and line[end : end + 1].strip() in ("", ",", "{")
     except (json.JSONDecodeError, UnicodeDecodeError):
         return False
     except (ValueError, RecursionError):  # too large a number, too deep: told with its place where the line is read

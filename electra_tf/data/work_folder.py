@@ -8,6 +8,7 @@ from pathlib import Path
 
 from electra_tf.data.manifest import VOCAB_FOLDER, Manifest, read_manifest
 from electra_tf.errors import DataError, OutputError
+from electra_tf.files import check_is_elsewhere
 from electra_tf.locks import locked_folder
 
 
@@ -33,6 +34,7 @@ def made_before(output: Path, tokenizer: str, settings: str, text: Callable[[], 
         tokenizer: its fingerprint. settings, text: hashes, as `Manifest.input` keeps them; the text is only read where
             all else is the same. room: see `work_folder`.
     """
+    check_is_elsewhere(output)
     with _told(output, room):
         clear_finished(output)
         try:

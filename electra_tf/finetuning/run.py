@@ -126,6 +126,10 @@ def finetune(
     rate = _DROPOUT.get(config.model_type) if settings.dropout is None else settings.dropout
     if rate is not None:
         config = config.replace(hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
+    if optimizer is not None and optimizer.beta_2 == "auto":
+        raise ConfigError(
+            "beta_2 is 'auto'", where="AdamW", expected="a number: by tokens it is chosen in pre-training"
+        )
     optimizer = optimizer or AdamW(bias_correction=True, weight_decay=usual_decay(config))
     kind = _Data if len(settings.tasks) == 1 else _SeveralData
     devices = devices or Devices()
@@ -192,6 +196,12 @@ class _Data:
         if settings.length and settings.length > self.length:
             self.advice.append(f"FineTuning.length is {settings.length}, and the model takes {self.length} tokens")
         self.train = self._split("train", in_both_orders(train) if "both_orders" in settings.compat else train)
+        if config.type_vocab_size < 2 and any(segments[-1] for row in self.train.rows.segments for segments in row):
+            raise ConfigError(
+                "the model has one kind of segment, and texts are in pairs",
+                where="type_vocab_size",
+                expected="a model that tells the first text from the second",
+            )
         self.dev = self._split("dev", dev, train)
         self.select = self._selecting()
         self.others = {name: self._read(path) for name, path in self.reading.others.items()}

@@ -71,10 +71,9 @@ class Schedule:
         """Number of decaying steps of `warmup_stable_decay`."""
         return steps // 10 if self.decay_steps is None else self.decay_steps
 
-    @property
-    def extensible(self) -> bool:
-        """Whether more steps leave the rates of the stable part as they were."""
-        return self.kind == "warmup_stable_decay"
+    def extensible(self, step: int, steps: int) -> bool:
+        """Whether the rates of the first `step` of `steps` steps are what they are in a longer run."""
+        return self.kind == "warmup_stable_decay" and step <= steps - self.decay(steps)
 
     def rate(self, step, steps: int) -> tf.Tensor:
         """Float32 rate of the update after `step` finished ones (an integer tensor), in a run of `steps`."""

@@ -134,14 +134,21 @@ class Masking:
             shares += f" falling to {self.last_mask_prob:.0%}"
         return f"{shares} of the tokens" + ("" if self.unit == "token" else f", each {self.unit} as a whole")
 
+    @property
+    def follows_steps(self) -> bool:
+        """Whether the share of a step depends on how many steps a run has."""
+        return self.last_mask_prob is not None
+
     def advice(self, length: int) -> str | None:
         """A warning about a limit that masks less than was asked for, or None."""
-        wanted = round(self.mask_prob * length)
-        if not self.max_predictions or self.max_predictions >= max_predictions(self.mask_prob, length):
+        share = max(self.mask_prob, self.last_mask_prob or 0)
+        most, wanted = self.predictions(length), round(share * (length - 2))  # without [CLS] and [SEP]
+        if most >= wanted:
             return None
+        remedy = f"max_predictions = {wanted}" if self.max_predictions is None else "a larger max_predictions, or none,"
         return (
-            f"at most {self.max_predictions} of {length} tokens are masked, {self.max_predictions / length:.1%}, where "
-            f"mask_prob {self.mask_prob} asks for {wanted}; leave max_predictions out to mask as many as that"
+            f"at most {most} of {length} tokens are masked, {most / length:.1%}, where a share of {share} is {wanted}; "
+            f"{remedy} masks as many as that"
         )
 
     def check(self, tokens: Tokens) -> None:

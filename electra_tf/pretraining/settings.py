@@ -45,7 +45,7 @@ class Electra:
             warm up in their turn: for one that starts anew beside a discriminator that is already trained.
         freeze_generator: it has no loss, no gradient and no dropout, and keeps its weights: for one that is trained
             already (--init_generator). It shares none that the discriminator trains.
-        initial_weights: `random`, as the originals; `informed`, see `pretraining.informed_start`.
+        initial_weights: `random`, as the originals; `informed`, see `pretraining.informed_initialization`.
         vocabulary_multiple: tables get so many rows that their number is a multiple of it; rows beyond the vocabulary
             are never masked or sampled, and `electra-tf convert --vocab_size` cuts them off. (64 suits GPUs.)
         wrap_around: compat: the two towers' states are shifted around the ends, see `TwoTowers`.
@@ -92,6 +92,25 @@ class Electra:
                 where="Electra",
                 expected="generator_kind = 'two_towers', which knows how likely every token is",
             )
+        if self.judged == "electric":
+            off = {"temperature": 1.0, "first_temperature": None, "disallow_correct": False, "vocabulary_multiple": 1}
+            if changed := [name for name, usual in off.items() if getattr(self, name) != usual]:
+                raise ConfigError(
+                    f"{', '.join(changed)} with judged = 'electric'",
+                    where="Electra",
+                    expected="noise that is drawn from the generator as it is: its loss takes the noise's probability "
+                    "for the generator's",
+                    remedy=f"leave {'it' if len(changed) == 1 else 'them'} out",
+                )
+        if self.mlm_weight == self.disc_weight == 0:
+            raise ConfigError("mlm_weight and disc_weight are 0", where="Electra", expected="a loss to learn from")
+        if self.freeze_generator and self.mlm_weight != 1.0:
+            raise ConfigError(
+                f"mlm_weight is {self.mlm_weight} with freeze_generator",
+                where="Electra",
+                expected="nothing: a frozen generator has no loss",
+                remedy="leave it out",
+            )
         if self.generator_kind in ("shared", "uniform"):
             own = ("generator", "generator_width", "generator_depth", "generator_steps", "freeze_generator")
             own += ("share_projection", "share_layers")
@@ -137,6 +156,11 @@ class Electra:
             )
 
     @property
+    def follows_steps(self) -> bool:
+        """Whether something but the rate depends on how many steps a run has."""
+        return self.first_temperature is not None
+
+    @property
     def sharing(self) -> Sharing:
         """What the towers share."""
         return Sharing(self.embedding_sharing, self.share_projection, self.share_layers)
@@ -165,7 +189,7 @@ class Electra:
             generator = generator_config(encoder, self.generator_width or width, self.generator_depth or depth)
         inherited = {name: getattr(encoder, name) for name in _INHERITED}
         if self.embedding_sharing == "none":
-            inherited["embedding_size"] = generator.hidden_size
+            inherited["embedding_size"] = self.generator.get("hidden_size", generator.hidden_size)
         changes = {**inherited, **self.generator}
         if changes.get("model_type", generator.model_type) != generator.model_type:
             changes.setdefault("num_hidden_groups", None)  # as many as the other kind has by itself

@@ -151,7 +151,7 @@ class SentencePieceTokenizer(Tokenizer):
             vocabulary = [piece.piece for piece in self._proto.pieces]
         else:
             vocabulary = [piece for piece, _ in fast["model"]["vocab"]]
-            outside = {token["content"] for token in fast.get("added_tokens", [])} - set(vocabulary)
+            outside = {token["content"] for token in fast.get("added_tokens") or []} - set(vocabulary)
             if outside:
                 raise _added(outside, source)
         super().__init__(vocabulary, settings, source)
@@ -179,7 +179,7 @@ class SentencePieceTokenizer(Tokenizer):
         tokenizer = cls(model, SentencePieceSettings(**(found | settings)), fast=fast, source=path)
         older = read_json(path / ADDED) if (path / ADDED).is_file() else {}
         added = added_tokens(tokenizer.vocabulary, tokenizer.special_tokens, {}, config, older, path)
-        known = {token["content"] for token in tokenizer.fast.get("added_tokens", [])} if tokenizer.fast else set()
+        known = {token["content"] for token in tokenizer.fast.get("added_tokens") or []} if tokenizer.fast else set()
         if lost := {token.content for token in added} - known - set(tokenizer.special_tokens):
             raise _added(lost, path)
         return tokenizer
@@ -373,7 +373,7 @@ class SentencePieceTokenizer(Tokenizer):
             [f"\U0010fffd{i}", score] if piece in special else [piece, score]
             for i, (piece, score) in enumerate(self.fast["model"]["vocab"])
         ]
-        added = [token for token in self.fast.get("added_tokens", []) if token["content"] not in special]
+        added = [token for token in self.fast.get("added_tokens") or [] if token["content"] not in special]
         form = self.fast | {"model": self.fast["model"] | {"vocab": vocabulary}, "added_tokens": added}
         return _rust(form | {"post_processor": None}, self.source)
 

@@ -50,7 +50,8 @@ class Foretell:
         timed = self.seconds[self.UNTIMED :]
         if step == self.recipe.steps or len(timed) == self.most or sum(timed) >= self.SECONDS:
             seconds = median(timed or self.seconds)
-            self.display.say(self.cost.measure(step, seconds, memory_in_use(), matrix_peak()))
+            peak = matrix_peak(precision=self.recipe.precision)
+            self.display.say(self.cost.measure(step, seconds, memory_in_use(), peak))
 
 
 class Log:

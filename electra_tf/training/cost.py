@@ -11,11 +11,12 @@ from electra_tf.training.progress import duration
 from electra_tf.training.recipe import Recipe
 
 
-def matrix_peak(seconds: float = 0.3) -> float:
-    """FLOP/s of float32 matrix products of a block's shape on the default device, the best of several."""
+def matrix_peak(seconds: float = 0.3, precision: str = "float32") -> float:
+    """FLOP/s of matrix products of a block's shape on the default device, in a recipe's `precision`; the best of some."""
     import tensorflow as tf
 
-    a, b = tf.random.normal([4096, 256]), tf.random.normal([256, 1024])
+    dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
+    a, b = tf.random.normal([4096, 256], dtype=dtype), tf.random.normal([256, 1024], dtype=dtype)
     product = tf.function(lambda a, b: tf.reduce_max(tf.matmul(a, b)), autograph=False)
     float(product(a, b))
     best, began = np.inf, time.perf_counter()
@@ -59,14 +60,16 @@ class Cost:
     def describe(self) -> str:
         """What is known before anything runs, as it is printed."""
         recipe, facts = self.recipe, self.source.facts
-        tokens, fill = recipe.steps * recipe.batch_size * self.length, facts.get("fill_rate") or 1.0
+        tokens, fill = recipe.steps * recipe.batch_size * self.length, facts.get("fill_rate")
         return _table(
             {
                 "parameters": f"{count_parameters(self.objective.model):,}",
                 **self.objective.describe(),
                 "steps": f"{recipe.steps:,} of {recipe.batch_size} rows x {self.length} tokens"
                 + (f", {self.first_step:,} done" if self.first_step else ""),
-                "tokens": f"{tokens * fill:,.0f} real ones ({fill:.1%} of {tokens:,})",
+                "tokens": f"{tokens * fill:,.0f} real ones ({fill:.1%} of {tokens:,})"
+                if fill
+                else f"{tokens:,}, padding included",
                 "epochs": f"{recipe.steps * recipe.batch_size / facts['examples']:.2f} over "
                 f"{facts['examples']:,} examples",
                 "compute": f"{self.flops * recipe.steps:.2e} FLOP, {self.flops / 1e9:.1f} GFLOP a step",

@@ -75,7 +75,7 @@ def check_same_run(begun: dict, now: dict, plan, extend: bool, model_dir, say) -
         changed["dev rows"] = tuple(f"sha256 {one[:12]}" for one in dev)
     freely = {name: changed.pop(name) for name in sorted(changed.keys() & FREE)}
     longer = changed.pop(_STEPS, None)
-    if longer and (longer[1] < longer[0] or not (extend or plan.schedule.extensible)):
+    if longer and (longer[1] < longer[0] or not (extend or _goes_on(plan, longer[0], model_dir))):
         changed[_STEPS] = longer
     elif longer:
         say(f"this run is extended from {longer[0]:,} to {longer[1]:,} steps")
@@ -90,6 +90,14 @@ def check_same_run(begun: dict, now: dict, plan, extend: bool, model_dir, say) -
         )
     for name, (before, after) in freely.items():
         say(f"changed, which is free to: {name.removeprefix('Recipe.')} {before!r} -> {after!r}")
+
+
+def _goes_on(plan, steps, model_dir) -> bool:
+    """Whether what a run of so many steps has done so far is what a longer one would have done."""
+    step = list_checkpoints(model_dir)[-1][0]
+    return plan.schedule.extensible(step, steps) and not any(
+        getattr(one, "follows_steps", False) for one in plan.settings
+    )
 
 
 def _defaults(cls):

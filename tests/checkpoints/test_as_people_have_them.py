@@ -18,9 +18,10 @@ from electra_tf.checkpoints.format_detection import recognise
 from electra_tf.checkpoints.loaded_model import pretrained
 from electra_tf.checkpoints.reading import read_model
 from electra_tf.checkpoints.tensorflow_classes import to_h5_name
+from electra_tf.checkpoints.torch_classes import class_of
 from electra_tf.checkpoints.transformers_folder import read_shapes, weights_file, write_folder
 from electra_tf.checkpoints.verify import verify
-from electra_tf.errors import CheckpointError, InputError
+from electra_tf.errors import CheckpointError, ConfigError, InputError
 from electra_tf.text.tokenizer import Tokenizer
 
 
@@ -367,3 +368,45 @@ def test_a_damaged_configuration_of_googles_albert_is_told(tmp_path, content):
         assert done.returncode == 2, done.stderr
         assert "nobody foresaw" not in done.stderr
     assert run_command("inspect", tmp_path / "tf1").returncode in (0, 2)
+
+
+# What was read as something else
+
+
+def test_a_generator_whose_head_would_compute_another_activation_is_refused(tmp_path):
+    config = CONFIGS["electra"]
+    write_folder(tmp_path / "hf", pretrained("generator", config, random_weights(config, config, "all")))
+    change(tmp_path / "hf", hidden_act="relu")
+    with pytest.raises(ConfigError, match="ElectraForMaskedLM computes it"):
+        read_model(tmp_path / "hf")
+
+
+@pytest.mark.parametrize("name", ["AlbertForTokenClassification", "AlbertForMultipleChoice", None])
+def test_the_class_that_is_named_decides_what_a_classifier_with_a_pooler_is(name):
+    names = ["albert.pooler.weight", "albert.pooler.bias", "classifier.weight", "classifier.bias"]
+    found = class_of(names, {"model_type": "albert", "architectures": name and [name]})
+    assert found == (name or "AlbertForSequenceClassification")
+
+
+def test_verification_of_a_clone_with_two_forms_runs_the_one_that_is_read(folder, tmp_path):
+    pytest.importorskip("transformers")
+    (folder / "tf_model.h5").write_bytes(b"of another program")
+    done = run_command("convert", "--input", folder, "--to", "keras", "--output", tmp_path / "m.keras", "--verify")
+    assert done.returncode == 0 and "the source by transformers" in done.stdout, done
+
+
+def test_a_model_of_one_segment_is_verified(tmp_path):
+    pytest.importorskip("transformers")
+    config = CONFIGS["electra"].replace(type_vocab_size=1)
+    write_folder(tmp_path / "hf", pretrained("discriminator", config, random_weights(config, config, "all")))
+    done = run_command("convert", "--input", tmp_path / "hf", "--output", tmp_path / "again", "--verify")
+    assert done.returncode == 0 and "verified by transformers" in done.stdout, done
+
+
+def test_no_output_takes_the_place_of_the_folder_that_one_stands_in(folder, tmp_path, monkeypatch):
+    (tmp_path / "new/within").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "new/within")
+    for output in (".", ".."):
+        done = run_command("convert", "--input", folder, "--output", output)
+        assert done.returncode == 2 and "the folder that you are in, or above it" in done.stderr, done
+    assert (tmp_path / "new/within").is_dir()

@@ -76,3 +76,8 @@ def test_a_threshold_that_is_no_probability_is_refused(electra_tf, folders):
     done = electra_tf("detect", "--input", folders / "run", "--threshold", 1.5, SENTENCE)
     assert done.returncode == 2
     assert "threshold" in done.stderr
+
+
+def test_a_character_of_several_tokens_is_shown_once():
+    tokens = [{"token": part, "start": 0, "end": 1, "probability": 0.9} for part in "abc"]
+    assert in_words({"sentence": "한!", "tokens": tokens}) == "[한 90%]!"

@@ -434,3 +434,23 @@ def test_a_folder_that_may_not_be_searched_is_an_error(tmp_path):
     # A user without rights cannot reach a folder below that of another: only what is said is looked at.
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert "Permission denied" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "first",
+    ['rld"}', '{"text":"a"},', "// from a crawl", "{}", '{"text": "a"}{"text": "b"}'],
+    ids=lambda text: text[:6],
+)
+def test_json_lines_with_a_first_line_that_is_none_are_not_text(tmp_path, first):
+    """As of `split -b`, of a list's lines, or behind a comment."""
+    path = write(tmp_path / "part-ab", first + '\n{"text": "c d"}\n{"text": "e"}\n')
+    with pytest.raises(InputError, match="part-ab, line 1"):
+        list(read_documents([path]))
+
+
+def test_a_file_of_several_names_is_read_once(tmp_path, monkeypatch):
+    (tmp_path / "v1").mkdir()
+    path = write(tmp_path / "v1/a.txt", "x")
+    (tmp_path / "latest").symlink_to("v1")
+    monkeypatch.chdir(tmp_path)
+    assert len(expand(["**/*.txt"])) == len(expand([path, "v1/a.txt", "v1/../v1/a.txt", "latest/a.txt"])) == 1

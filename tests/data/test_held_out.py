@@ -3,7 +3,7 @@
 import pytest
 
 from electra_tf.data.builder import build_data
-from electra_tf.data.held_out import better_choice, parts_of
+from electra_tf.data.held_out import better_choice, document_share, parts_of
 from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "."]
@@ -131,3 +131,15 @@ def test_the_quickstarts_chapters_are_held_out_as_before(tmp_path):
     for lines in chapters:
         sizes["held_out" if document_share(lines) < 0.05 else "train"] += sum(map(len, lines))
     assert better_choice(0.05, sizes, (0.0, 1)) == 0.05
+
+
+def test_one_small_document_held_out_for_want_of_a_smaller_place_is_enough(cats, tmp_path, monkeypatch):
+    """Its place is then the share, which is not what was asked for, and by which nothing is judged again."""
+    monkeypatch.setattr("electra_tf.data.held_out._MUCH", 2500)
+    line = SENTENCE.strip()
+    lines = next(n for n in range(100, 200) if 0.3 < document_share([line] * n) < 0.5)
+    more = next(n for n in range(4000, 4100) if document_share([line] * n) > 0.6)
+    text = SENTENCE * lines + "\n" + SENTENCE * more
+    manifest, found, warnings = build(text, cats, tmp_path, held_out=0.01)
+    assert found == pytest.approx(lines / (lines + more)) and found < 0.05
+    assert not manifest.packing.get("held_out_stretches") and not warnings

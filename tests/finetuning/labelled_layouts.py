@@ -185,7 +185,8 @@ def _read_mrqa(text, labelled):
             for start, end in (span for a in one["detected_answers"] for span in a["char_spans"]) if labelled else ():
                 assert 0 <= start <= end < len(row["context"])
                 answers.append(Answer(row["context"][start : end + 1], start))
-            found.append(Question(str(one["qid"]), one["question"], row["context"], tuple(answers), ""))
+            right = tuple(one["answers"]) if labelled and "answers" in one else ()
+            found.append(Question(str(one["qid"]), one["question"], row["context"], tuple(answers), "", right=right))
     return found
 
 

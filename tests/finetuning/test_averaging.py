@@ -7,10 +7,14 @@ import pytest
 from electra_tf.errors import ConfigError
 from electra_tf.finetuning.averaging import Average
 from electra_tf.finetuning.predictor import Answer
+from electra_tf.finetuning.tagging import Tagging
+from electra_tf.finetuning.tags import Scheme
 
 
 def model(kind, labels, *answers):
     task = SimpleNamespace(kind=kind, labels=labels)
+    if kind == "tagging":
+        task = Tagging(tuple(labels), (1.0,) * len(labels), Scheme("BIO"))
 
     class Fake:
         def __call__(self, records):

@@ -91,7 +91,7 @@ def test_a_lost_file_that_decides_answers_is_missed_and_made_again(tuned, files,
     assert done.returncode == 0 and "a new run" not in done.stderr, done.stderr
     assert file.read_bytes() == written and run_command(*ask).stdout == answers
     (folder / "seed-0/metrics.jsonl").unlink()  # which checkpoint is the best stands in run.json, too
-    assert run_command(*ask) == (0, answers, "")
+    assert run_command(*ask)[:2] == (0, answers)
     (folder / "seed-0/tokenizer/tokenizer_config.json").unlink()
     done = run_command(*ask)
     assert done.returncode == 2 and "lost files: tokenizer_config.json" in done.stderr
@@ -154,8 +154,10 @@ def test_predictions_that_cannot_be_written_leave_nothing_half(tuned, files, tmp
     assert done.returncode == 2 and "the file cannot be written" in done.stderr and "Traceback" not in done.stderr
     older = tmp_path / "older.tsv"
     older.write_text("older")
-    for more, reason in ([], "the file was not written here, or was changed"), (["--overwrite"], "surrogate"):
-        done = run_command("predict", "--input", folder, "--output", older, *more, given="sea\n" * 3 + "\ud800\n")
+    for more, reason in ([], "the file was not written here, or was changed"), (["--overwrite"], "is not UTF-8"):
+        done = run_command(
+            "predict", "--input", folder, "--output", older, *more, given=b"sea\n" * 3 + b"\xed\xa0\x80\n"
+        )
         assert done.returncode == 2 and reason in done.stderr, done
     assert older.read_text() == "older" and sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "older.tsv"]
 
@@ -263,3 +265,8 @@ def test_a_file_of_a_published_task_is_read_as_its_training_file(tmp_path):
     file = read_records(columns_of({"task": "cola"}), file)
     assert "left out, of another number of columns: 1 lines" in file.read_as
     assert [(record.texts, record.label) for record in file.records] == [(('"sea"',), "1"), (('"was"',), "0")]
+
+
+def test_standard_input_that_is_not_utf8_is_told_by_its_line(tuned):
+    done = run_command("predict", "--input", tuned[0], given=b"the sea\ncaf\xe9\n")
+    assert done.returncode == 2 and "byte 0xe9 is not UTF-8" in done.stderr and "standard input, line 2" in done.stderr

@@ -165,6 +165,12 @@ def test_what_of_a_recipe_is_settled_otherwise_is_refused(changed, electra, tmp_
         finetune(FineTuning(train="a.csv"), tmp_path, electra, recipe=Recipe(**changed), stream=io.StringIO())
 
 
+def test_a_moment_that_follows_from_tokens_is_of_pre_training(electra, tmp_path):
+    optimizer = AdamW(beta_2="auto")
+    with pytest.raises(ConfigError, match="beta_2 is 'auto'"):
+        finetune(FineTuning(train="a.csv"), tmp_path, electra, optimizer=optimizer, stream=io.StringIO())
+
+
 def test_numbers_are_learned_as_the_original_scales_them():
     numbers = rows("sea", label="0") + rows("the sea", label="5")
     task = Regression.of(numbers, scale=5.0)
@@ -178,3 +184,12 @@ def test_a_metric_that_three_classes_lack_is_refused_before_training(electra, tm
     settings = FineTuning(train=str(tmp_path / "a.csv"), dev=str(tmp_path / "a.csv"), select="f1")
     with pytest.raises(ConfigError, match="one of accuracy, macro_f1, matthews"):
         finetune(settings, tmp_path / "run", electra, stream=io.StringIO())
+
+
+def test_a_model_of_one_segment_reads_no_pairs(tokenizer, tmp_path):
+    (tmp_path / "a.csv").write_text("a,b,label\n" + "sea,the sea,0\nsea,his house,1\n" * 8)
+    settings = FineTuning(train=str(tmp_path / "a.csv"), dev=str(tmp_path / "a.csv"), text=("a", "b"))
+    config = EncoderConfig(vocab_size=len(tokenizer), type_vocab_size=1)
+    with pytest.raises(ConfigError, match="one kind of segment"):
+        _Data(settings, AdamW(), config, tokenizer, lambda _: None)
+    _Data(dataclasses.replace(settings, text=("a",)), AdamW(), config, tokenizer, lambda _: None)

@@ -74,10 +74,10 @@ def test_without_warmup_the_first_rate_is_the_highest_and_no_rate_is_nan(kind):
 
 def test_only_a_stable_phase_can_be_extended_without_changing_what_was():
     schedule = Schedule("warmup_stable_decay", 1.0, 10, decay_steps=20)
-    assert schedule.extensible
+    assert schedule.extensible(80, 100) and not schedule.extensible(81, 100)
     assert rates(schedule, range(80), 200) == rates(schedule, range(80), 100)
-    assert not Schedule("product").extensible
-    assert not Schedule("linear").extensible
+    assert not Schedule("product").extensible(0, 100)
+    assert not Schedule("linear").extensible(0, 100)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Masks of tokens: how many, where, what is shown there, and a function of run and step alone."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -196,3 +197,20 @@ def test_repeated_values_become_the_floor_of_their_mean_and_position_0_is_never_
 def test_masking_that_cannot_be_meant_is_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         Masking(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "length", "told"),
+    [
+        ({}, 128, None),
+        ({}, 512, None),
+        ({}, 32, None),
+        ({"mask_prob": 0.05}, 32, "at most 1 of 32 tokens .* is 2; max_predictions = 2 masks"),
+        ({}, 19, "at most 2 of 19 tokens"),
+        ({"max_predictions": 10}, 128, "a larger max_predictions, or none, masks"),
+        ({"mask_prob": 0.1, "last_mask_prob": 0.3, "max_predictions": 13}, 128, "a share of 0.3 is 38"),
+    ],
+)
+def test_a_limit_that_masks_less_than_asked_is_told(settings, length, told):
+    found = Masking(**settings).advice(length)
+    assert found is None if told is None else re.search(told, found), found

@@ -18,6 +18,9 @@ def test_a_changed_discriminator_changes_its_generator_with_it():
     assert (towers["generator"].hidden_size, towers["generator"].num_attention_heads) == (128, 2)
 
 
+ELECTRIC = {"generator_kind": "two_towers", "judged": "electric"}
+
+
 @pytest.mark.parametrize(
     "shares, hidden, layers",
     [
@@ -36,6 +39,8 @@ def test_without_sharing_the_generators_embeddings_are_as_wide_as_it_is_unless_s
     assert Electra(embedding_sharing="none").towers(100)["generator"].embedding_size == 64
     kept = Electra(embedding_sharing="none", generator={"embedding_size": 128}).towers(100)
     assert kept["generator"].embedding_size == 128
+    wide = Electra(embedding_sharing="none", generator={"hidden_size": 128, "num_attention_heads": 2}).towers(100)
+    assert wide["generator"].embedding_size == 128
 
 
 def test_dropout_and_positions_of_the_discriminator_hold_for_the_generator():
@@ -64,6 +69,11 @@ def test_a_field_that_encoders_do_not_have_is_refused():
         ({"generator_kind": "uniform", "generator": {"hidden_size": 8}, "generator_steps": 3}, "leave them out"),
         ({"generator_kind": "two_towers", "embedding_sharing": "gdes"}, "generator_kind = 'masked'"),
         ({"wrap_around": True}, "'two_towers'"),
+        ({**ELECTRIC, "temperature": 2.0}, "temperature with judged = 'electric'"),
+        ({**ELECTRIC, "first_temperature": 2.0, "disallow_correct": True}, "leave them out"),
+        ({**ELECTRIC, "vocabulary_multiple": 8}, "noise that is drawn from the generator as it is"),
+        ({"mlm_weight": 0.0, "disc_weight": 0.0}, "a loss to learn from"),
+        ({"freeze_generator": True, "embedding_sharing": "none", "mlm_weight": 2.0}, "a frozen generator has no loss"),
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"first_temperature": -1.0}, "first_temperature -1.0"),
         ({"generator_steps": -1}, "generator_steps is -1"),

@@ -195,7 +195,7 @@ def test_a_resumed_run_keeps_its_own_weights(quick_data, tiny_run, tiny_model, t
     schedule = Schedule("warmup_stable_decay", 1e-3, warmup_steps=0, decay_steps=1)
     settings = {"schedule": schedule, "start": Start(tiny_run.model_dir)}
     pretrain(*arguments, dataclasses.replace(tiny_recipe, steps=3), **settings, stream=io.StringIO())
-    pretrain(*arguments, dataclasses.replace(tiny_recipe, steps=4), **settings, stream=stream)
+    pretrain(*arguments, dataclasses.replace(tiny_recipe, steps=4), **settings, extend=True, stream=stream)
     assert "resuming at step 3" in stream.getvalue()
     assert "taken over" not in stream.getvalue()
     assert read_run(tmp_path / "run").run["start"] == {"checkpoint": str(tiny_run.model_dir)}

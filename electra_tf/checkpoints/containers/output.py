@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from electra_tf.errors import OutputError
-from electra_tf.files import remove, tidy, told, whole_file, whole_folder
+from electra_tf.files import check_is_elsewhere, remove, tidy, told, whole_file, whole_folder
 
 LIST = ".electra_tf.json"  # names and SHA-256 of what was written
 CARD = "README.md"
@@ -59,6 +59,7 @@ def output_folder(
     """
     place = place if isinstance(place, Output) else Output(Path(place))
     folder = Path(place).resolve()
+    check_is_elsewhere(folder)
     old = folder if place.instead_of is None else place.instead_of.resolve()
     with told("folder", old, megabytes):
         others = foreign(old, None if is_listed else is_known)

@@ -32,7 +32,15 @@ def find_prefix(path) -> Path:
     pointer = path / "checkpoint"
     if pointer.is_file():
         named = re.search(r'^model_checkpoint_path: "(.*)"$', pointer.read_text("utf-8", "replace"), re.MULTILINE)
-        found = [prefix for prefix in found if named and prefix.name == Path(named[1]).name] or found
+        meant = [prefix for prefix in found if named and prefix.name == Path(named[1]).name]
+        if named and found and not meant:
+            raise CheckpointError(
+                f"the file checkpoint names {Path(named[1]).name}, which is not there",
+                where=path,
+                expected=f"its files beside {', '.join(prefix.name for prefix in found)}",
+                remedy=f"copy them, or name what is there: {found[-1]}",
+            )
+        found = meant or found
     if len(found) == 1:
         return found[0]
     names = ", ".join(prefix.name for prefix in found)
