@@ -201,6 +201,7 @@ class _Data:
                 "the model has one kind of segment, and texts are in pairs",
                 where="type_vocab_size",
                 expected="a model that tells the first text from the second",
+                remedy="start from another checkpoint, or name one column with --text",
             )
         self.dev = self._split("dev", dev, train)
         self.select = self._selecting()
