@@ -192,10 +192,14 @@ def told(kind: str, path, megabytes: float) -> Iterator[None]:
 
 
 def check_is_elsewhere(folder) -> None:
-    """Raises: `OutputError` for the working directory or one above it, which a new folder would take the place of: who
-    stands there would be left in the removed one.
+    """Raises: `OutputError` for the working directory or one above it. A new folder takes the place of an old one as a
+    whole: a shell that stands in the old one would see nothing any more.
     """
-    if folder.resolve() in (here := Path.cwd(), *here.parents):
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return
+    if folder.resolve() in (here, *here.parents):
         raise OutputError(
             "the output is the folder that you are in, or above it",
             where=folder,

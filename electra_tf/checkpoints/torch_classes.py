@@ -179,7 +179,7 @@ def _check_activation(heads, config):
             where="its configuration",
             expected="'gelu': ElectraForMaskedLM computes it in its head whatever the configuration says, and here the "
             "head has the encoder's",
-            remedy="keep such a model as .keras, where what it computes is one thing",
+            remedy="write a trained one --to keras; of transformers save the encoder alone, as ElectraModel",
         )
 
 

@@ -209,7 +209,9 @@ def _refuse_folder(folder, kind, overwrite):
     """Before the work, what cannot be replaced after it."""
     from electra_tf.checkpoints.containers.output import LIST, foreign
     from electra_tf.errors import OutputError
+    from electra_tf.files import check_is_elsewhere
 
+    check_is_elsewhere(folder)
     other = {"wordpiece": "spiece.model", "sentencepiece": "vocab.txt"}[kind]
     changed = foreign(folder)
     names = sorted(os.listdir(folder)) if folder.is_dir() else []

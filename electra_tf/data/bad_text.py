@@ -105,6 +105,6 @@ def not_json(error: ValueError | RecursionError, place: str) -> InputError:
     return InputError(
         found,
         where=place,
-        expected="one JSON object a line, as the file's name or its first line says",
-        remedy="mend the line, or leave it out; if the file is plain text, begin it with another line",
+        expected="one JSON object a line, as the file's name, its first line or most of its lines say",
+        remedy="mend the line, or leave it out; if the file is plain text, begin its lines otherwise",
     )

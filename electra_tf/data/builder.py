@@ -185,7 +185,7 @@ def _other_choice(recipe, units, asked):
     """A recipe that holds out the share that was `asked` for, where this one does not; else None."""
     if recipe.stretches:  # too little text to cut
         return None if _total(units, "documents", "train") else replace(recipe, stretches=False, held_out=0)
-    if not recipe.held_out or recipe.held_out != asked:  # a raised choice was judged when it was made
+    if not recipe.held_out or recipe.held_out != asked:  # it was raised already: this is the best choice
         return None
     lowest = min(unit["smallest"][0] for unit in units)
     size = sum(unit["smallest"][1] for unit in units if unit["smallest"][0] == lowest)

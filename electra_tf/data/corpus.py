@@ -66,7 +66,7 @@ class Unit:
 
 
 def expand(patterns: Iterable[str | Path], *, apart_from: Sequence[Path] = ()) -> list[Path]:
-    """The files that the names and glob patterns (`**` too) stand for, sorted, each once, however it is called.
+    """The files that the names and glob patterns (`**` too) stand for, sorted, each once even under several names.
 
     Args:
         apart_from: folders whose files are left out, such as the one that is being written.

@@ -141,8 +141,8 @@ def refuse_other_kinds(path, head: bytes) -> None:
 
 
 def _is_jsonl(path, head):
-    """Whether the first line that is not blank begins with a JSON object, or most lines are objects, or the name says
-    so. What is then no object is told with its place where it is read.
+    """Whether the first line that is not blank is a JSON object, or most lines are, or the name says so. A line that is
+    none is then an error, when it is read.
     """
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if _SPREAD_JSON.match(text):
@@ -156,7 +156,7 @@ def _is_jsonl(path, head):
         return True
     lines = text.split(b"\n")
     if len(head) == _HEAD and len(lines) == 1:
-        return bool(_OBJECT.match(text))
+        return bool(_OBJECT.match(text.lstrip(b"\x1e")))
     if len(head) == _HEAD:
         lines.pop()  # it is cut
     lines = [line for line in lines if line.strip()]
@@ -164,13 +164,16 @@ def _is_jsonl(path, head):
 
 
 def _is_object(line):
-    """Whether a line is an object with names in it, perhaps behind a record separator (RFC 7464), or before a comma or
-    another object, as which it would be one of JSON that is not as it should be.
+    """Whether a line is an object with names in it: perhaps behind a record separator (RFC 7464), or with a comma or
+    another object behind it, which no text would have.
     """
+    line = line.lstrip(b"\x1e").strip()
+    if not line.startswith(b"{"):
+        return False
     try:
-        line = line.decode("utf-8").strip("\x1e \t\r")
+        line = line.decode("utf-8")
         found, end = json.JSONDecoder().raw_decode(line)
-        return isinstance(found, dict) and bool(found) and line[end : end + 1].strip() in ("", ",", "{")
+        return isinstance(found, dict) and bool(found) and line[end:].lstrip()[:1] in ("", ",", "{")
     except (json.JSONDecodeError, UnicodeDecodeError):
         return False
     except (ValueError, RecursionError):  # too large a number, too deep: told with its place where the line is read

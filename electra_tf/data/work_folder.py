@@ -34,12 +34,12 @@ def made_before(output: Path, tokenizer: str, settings: str, text: Callable[[], 
         tokenizer: its fingerprint. settings, text: hashes, as `Manifest.input` keeps them; the text is only read where
             all else is the same. room: see `work_folder`.
     """
-    check_is_elsewhere(output)
     with _told(output, room):
         clear_finished(output)
         try:
             manifest = read_manifest(output)
         except DataError:
+            check_is_elsewhere(output)
             return None
         kept = manifest.input.get("sha256", {})
         is_there = kept.get("settings") == settings and _is_whole(output, manifest, tokenizer)

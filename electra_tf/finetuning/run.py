@@ -127,9 +127,7 @@ def finetune(
     if rate is not None:
         config = config.replace(hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
     if optimizer is not None and optimizer.beta_2 == "auto":
-        raise ConfigError(
-            "beta_2 is 'auto'", where="AdamW", expected="a number: by tokens it is chosen in pre-training"
-        )
+        raise ConfigError("beta_2 is 'auto'", where="AdamW", expected="a number: 'auto' is for pre-training")
     optimizer = optimizer or AdamW(bias_correction=True, weight_decay=usual_decay(config))
     kind = _Data if len(settings.tasks) == 1 else _SeveralData
     devices = devices or Devices()
@@ -201,7 +199,7 @@ class _Data:
                 "the model has one kind of segment, and texts are in pairs",
                 where="type_vocab_size",
                 expected="a model that tells the first text from the second",
-                remedy="start from another checkpoint, or name one column with --text",
+                remedy="start from another checkpoint",
             )
         self.dev = self._split("dev", dev, train)
         self.select = self._selecting()

@@ -14,8 +14,9 @@ from electra_tf.training.randomness import seed_of, uniform
 
 
 def _all_hidden(masking: Masking) -> Masking:
-    """Every judged position shows [MASK]: tokens that training leaves in view are predicted by copying them. Positions
-    differ, whatever the compat: of two corruptions of one place it would be open which one holds.
+    """Every judged position shows [MASK]: tokens that training leaves in view are predicted by copying them.
+
+    No place is drawn twice, whatever the compat: it would not be defined which of two corruptions a token gets.
     """
     share = masking.last_mask_prob or masking.mask_prob
     never = {"random_token_prob": 0.0, "random_special_tokens": False, "draw_with_replacement": False}

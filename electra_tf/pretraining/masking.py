@@ -147,8 +147,8 @@ class Masking:
             return None
         remedy = f"max_predictions = {wanted}" if self.max_predictions is None else "a larger max_predictions, or none,"
         return (
-            f"at most {most} of {length} tokens are masked, {most / length:.1%}, where a share of {share} is {wanted}; "
-            f"{remedy} masks as many as that"
+            f"at most {most} of {length} tokens are masked, {most / length:.1%}, where a share of {share} is {wanted} "
+            f"tokens; {remedy} masks as many as that"
         )
 
     def check(self, tokens: Tokens) -> None:

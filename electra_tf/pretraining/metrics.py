@@ -31,6 +31,8 @@ def detection_readings(learned: str, settings, vocabulary: int, learns: bool) ->
     if learns:
         signs = (*signs, signs_of_trouble.weak("generator", learned, vocabulary))
     weights = {} if settings.freeze_generator else {learned: settings.mlm_weight}
+    # Of two towers the loss at all tokens is learned, and that at masked ones is held out.
+    of_all = () if learned == "mlm_loss" else (("Generator: loss at all tokens (nats)", (learned,)),)
     sums = dict.fromkeys((learned, "disc_loss", "masked", "tokens", "mlm_hits", "sampled_hits", "replaced"), ())
     return Readings(
         sums={**sums, "disc_hits": (), "disc_counts": (2 * AUC_BINS,)},
@@ -49,6 +51,7 @@ def detection_readings(learned: str, settings, vocabulary: int, learns: bool) ->
         "on fixed corruptions {fixed_disc_auc:.3f}",
         signs=signs,
         curves=(
+            *of_all,
             ("Generator: masked-LM loss (nats)", ("mlm_loss", "unigram_loss")),
             ("Discriminator: loss (nats a token)", ("disc_loss",)),
             ("Discriminator: area under the ROC curve", ("disc_auc", "fixed_disc_auc")),

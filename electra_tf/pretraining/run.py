@@ -90,6 +90,8 @@ def pretrain(
     _check_data(dataset, settings, tokens, recipe)
     if start is None and not (Path(model_dir) / RUN).exists():
         dataset.tokenizer.check_distinct()  # a model that has learned with such a vocabulary goes on with it
+    if isinstance(settings, Electra) and not (Path(model_dir) / RUN).exists():
+        settings.check_new()
     _check_settings(settings, masking, tokens, recipe, start)
     masking.predictions(dataset.manifest.length)  # refuses what no row of this length can have
     if optimizer.beta_2 == "auto":

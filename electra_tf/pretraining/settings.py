@@ -92,25 +92,6 @@ class Electra:
                 where="Electra",
                 expected="generator_kind = 'two_towers', which knows how likely every token is",
             )
-        if self.judged == "electric":
-            off = {"temperature": 1.0, "first_temperature": None, "disallow_correct": False, "vocabulary_multiple": 1}
-            if changed := [name for name, usual in off.items() if getattr(self, name) != usual]:
-                raise ConfigError(
-                    f"{', '.join(changed)} with judged = 'electric'",
-                    where="Electra",
-                    expected="noise that is drawn from the generator as it is: its loss takes the noise's probability "
-                    "for the generator's",
-                    remedy=f"leave {'it' if len(changed) == 1 else 'them'} out",
-                )
-        if self.mlm_weight == self.disc_weight == 0:
-            raise ConfigError("mlm_weight and disc_weight are 0", where="Electra", expected="a loss to learn from")
-        if self.freeze_generator and self.mlm_weight != 1.0:
-            raise ConfigError(
-                f"mlm_weight is {self.mlm_weight} with freeze_generator",
-                where="Electra",
-                expected="nothing: a frozen generator has no loss",
-                remedy="leave it out",
-            )
         if self.generator_kind in ("shared", "uniform"):
             own = ("generator", "generator_width", "generator_depth", "generator_steps", "freeze_generator")
             own += ("share_projection", "share_layers")
@@ -154,6 +135,22 @@ class Electra:
                 else "--gin_param \"Electra.embedding_sharing = 'none'\", or 'gdes', without share_projection and "
                 "share_layers",
             )
+
+    def check_new(self) -> None:
+        """Raises `ConfigError` for what no new run should have; one that was begun so goes on."""
+        if self.judged == "electric":
+            off = {"temperature": 1.0, "first_temperature": None, "disallow_correct": False, "vocabulary_multiple": 1}
+            if changed := [name for name, usual in off.items() if getattr(self, name) != usual]:
+                raise ConfigError(
+                    f"{', '.join(changed)} with judged = 'electric'",
+                    where="Electra",
+                    expected="noise that is drawn from the generator as it is: its loss takes the noise's probability "
+                    "for the generator's",
+                    remedy=f"leave {'it' if len(changed) == 1 else 'them'} out",
+                )
+        learns = self.mlm_weight and not self.freeze_generator and self.generator_kind != "uniform"
+        if not learns and not self.disc_weight:
+            raise ConfigError("no loss has a weight", where="Electra", expected="a loss to learn from")
 
     @property
     def follows_steps(self) -> bool:

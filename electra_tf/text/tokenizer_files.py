@@ -27,6 +27,7 @@ _USUAL = {
     "subword_tokenizer_type": ("wordpiece",),
     "split_special_tokens": (False,),
 }
+_GENERIC = ("PreTrainedTokenizer", "TokenizersBackend")  # classes with no settings of their own
 _AGAIN = "fetch or make it again"
 _OTHERWISE = "use a WordPiece tokenizer of BERT's kind, as ELECTRA has; this one's ids come from transformers alone"
 
@@ -38,8 +39,9 @@ class OtherTokenizerError(InputError):
 def read_tokenizer(path: Path, said: Mapping) -> tuple[list[str], dict, tuple[AddedToken, ...]]:
     """Vocabulary, settings and added tokens found at `path`, a folder or a vocabulary file of one token a line.
 
-    As in transformers, `tokenizer_config.json` has the last word on settings; what no file says is left out. A
-    vocabulary with no such file says it by its tokens, unless `said` has `lower_case`.
+    As in transformers, `tokenizer_config.json` says the settings, and what it leaves out is as in BERT's class,
+    whatever tokenizer.json says; a generic class takes `tokenizer.json` alone. Where there is no
+    `tokenizer_config.json`, `tokenizer.json` says them, or the tokens, unless `said` has `lower_case`.
 
     Raises: `InputError` where there is no tokenizer, or one that is not WordPiece as BERT's.
     """
@@ -76,8 +78,11 @@ def read_tokenizer(path: Path, said: Mapping) -> tuple[list[str], dict, tuple[Ad
             expected="vocab.txt or tokenizer.json in it",
             remedy="name a folder made by `electra-tf vocab`, a Hugging Face folder, or a vocabulary file",
         )
-    if (path / CONFIG).is_file():
-        settings |= _settings(config, 0, path / CONFIG)
+    has_class = config["tokenizer_class"] or _if_there(path / "config.json").get("model_type")
+    if fast and str(config["tokenizer_class"]).removesuffix("Fast") in _GENERIC:
+        pass  # it takes tokenizer.json as it is
+    elif (path / CONFIG).is_file():
+        settings = ({} if has_class else settings) | _settings(config, 0, path / CONFIG)
     elif not fast and "lower_case" not in said:
         settings = settings_of_tokens(vocabulary, path)
     added = added_tokens(vocabulary, SPECIAL_TOKENS, fast, config, _if_there(path / ADDED), path)
@@ -131,7 +136,7 @@ def with_special_tokens(config: dict, folder: Path) -> dict:
 def check_class(config: dict, families: Sequence[str], where: Path) -> None:
     """Raises: `OtherTokenizerError` for a tokenizer whose class is not one of the families, or is code of its own."""
     name = config.get("tokenizer_class") or "PreTrainedTokenizer"
-    known = {"PreTrainedTokenizer", "TokenizersBackend", *(f"{family}Tokenizer" for family in families)}
+    known = {*_GENERIC, *(f"{family}Tokenizer" for family in families)}
     own_code = config.get("auto_map") or {}
     if str(name).removesuffix("Fast") not in known:
         found = f"the tokenizer is a {name}"

@@ -12,7 +12,7 @@ from electra_tf.training.recipe import Recipe
 
 
 def matrix_peak(seconds: float = 0.3, precision: str = "float32") -> float:
-    """FLOP/s of matrix products of a block's shape here, in a recipe's `precision`: the best of some."""
+    """FLOP/s of matrix products of a block's shape here, in a recipe's `precision`; the best of several."""
     import tensorflow as tf
 
     dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32

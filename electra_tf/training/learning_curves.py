@@ -28,10 +28,12 @@ def draw_curves(model_dir, path) -> None:
     for axis, (title, (first, *others)) in zip(axes[0], curves, strict=True):
         axis.set_title(title)
         axis.set_xlabel("step")
-        axis.plot(*_series(train, first), color="tab:blue", alpha=0.6, label=f"training: {first}")
-        axis.plot(*_series(held_out, first), "o-", color="tab:orange", markersize=4, label=f"held out: {first}")
-        for name in others:
-            axis.plot(*_series(held_out, name), "s--", markersize=3, label=f"held out: {name}")
+        drawn = [(train, first, "-", {"color": "tab:blue", "alpha": 0.6, "label": f"training: {first}"})]
+        drawn += [(held_out, first, "o-", {"color": "tab:orange", "markersize": 4, "label": f"held out: {first}"})]
+        drawn += [(held_out, name, "s--", {"markersize": 3, "label": f"held out: {name}"}) for name in others]
+        for lines_of, name, style, how in drawn:
+            if (series := _series(lines_of, name))[0]:  # not all is measured of both
+                axis.plot(*series, style, **how)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15))  # below, not on the lines
     with whole_file(path, 1) as aside:

@@ -99,7 +99,7 @@ def train(
         model_dir: the run directory. If it holds a run with the same trajectory, that run is resumed.
         devices: see `Devices`.
         start: checkpoints that a new run takes its initial weights from; a run that is resumed has its own.
-        extend: allow more steps than the run was begun with, although that changes its learning rates.
+        extend: allow more steps than the run was begun with, although that changes its rates, or shares of masks.
         operative_config: text to keep as `operative_config.gin`.
         profile: of how many steps a profile is written for TensorBoard.
         stream: where progress goes; by default standard error.

@@ -57,7 +57,7 @@ def check_same_run(begun: dict, now: dict, plan, extend: bool, model_dir, say) -
 
     Args:
         begun, now: descriptions as of `describe_run`. plan: the `Plan` that `now` describes.
-        extend: whether more steps are allowed although they change learning rates.
+        extend: whether more steps are allowed although they change learning rates, or what else follows from them.
     """
     # A field that the begun run does not know, since it came later, is as it was without it: its default.
     defaults = {
@@ -93,7 +93,7 @@ def check_same_run(begun: dict, now: dict, plan, extend: bool, model_dir, say) -
 
 
 def _goes_on(plan, steps, model_dir) -> bool:
-    """Whether what a run of so many steps has done so far is what a longer one would have done."""
+    """Whether the steps of a run of so many steps are so far the same as in a longer one."""
     step = list_checkpoints(model_dir)[-1][0]
     return plan.schedule.extensible(step, steps) and not any(
         getattr(one, "follows_steps", False) for one in plan.settings

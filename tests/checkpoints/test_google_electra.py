@@ -215,3 +215,12 @@ def test_writing_again_replaces_it_and_nothing_else_is_overwritten(tmp_path):
     with pytest.raises(OutputError, match=r"not written here, or was changed since: notes\.txt"):
         write_tf1(tmp_path / "out", weights, step=3)
     assert read_step(tmp_path / "out") == 2
+
+
+def test_a_pointer_to_a_checkpoint_that_is_not_there_is_told(tmp_path):
+    (tmp_path / "model.ckpt-100.index").write_bytes(b"")
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-300"\n')
+    with pytest.raises(
+        CheckpointError, match=r"(?s)names model.ckpt-300, which is not there.*name what is there: .*-100"
+    ):
+        find_prefix(tmp_path)

@@ -201,7 +201,20 @@ def test_a_first_line_of_json_longer_than_what_is_looked_at_is_known(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"quoted": words} are text', "{curly}", "[1]", '"a": b', "{}", '["a", "b"]', "[", "{"]
+    "text",
+    [
+        '{"a": 1} is an object.',
+        "7" * 5000,
+        "[" * 50_000,
+        '{"quoted": words} are text',
+        "{curly}",
+        "[1]",
+        '"a": b',
+        "{}",
+        '["a", "b"]',
+        "[",
+        "{",
+    ],
 )
 def test_text_that_looks_a_little_like_json_is_text(tmp_path, text):
     path = write(tmp_path / "a.txt", text + "\nmore\n")
@@ -453,4 +466,5 @@ def test_a_file_of_several_names_is_read_once(tmp_path, monkeypatch):
     path = write(tmp_path / "v1/a.txt", "x")
     (tmp_path / "latest").symlink_to("v1")
     monkeypatch.chdir(tmp_path)
+    assert expand(["latest/a.txt", path]) == [path]
     assert len(expand(["**/*.txt"])) == len(expand([path, "v1/a.txt", "v1/../v1/a.txt", "latest/a.txt"])) == 1

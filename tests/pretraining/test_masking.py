@@ -205,7 +205,7 @@ def test_masking_that_cannot_be_meant_is_refused(settings, words):
         ({}, 128, None),
         ({}, 512, None),
         ({}, 32, None),
-        ({"mask_prob": 0.05}, 32, "at most 1 of 32 tokens .* is 2; max_predictions = 2 masks"),
+        ({"mask_prob": 0.05}, 32, "at most 1 of 32 tokens .* is 2 tokens; max_predictions = 2 masks"),
         ({}, 19, "at most 2 of 19 tokens"),
         ({"max_predictions": 10}, 128, "a larger max_predictions, or none, masks"),
         ({"mask_prob": 0.1, "last_mask_prob": 0.3, "max_predictions": 13}, 128, "a share of 0.3 is 38"),

@@ -69,11 +69,6 @@ def test_a_field_that_encoders_do_not_have_is_refused():
         ({"generator_kind": "uniform", "generator": {"hidden_size": 8}, "generator_steps": 3}, "leave them out"),
         ({"generator_kind": "two_towers", "embedding_sharing": "gdes"}, "generator_kind = 'masked'"),
         ({"wrap_around": True}, "'two_towers'"),
-        ({**ELECTRIC, "temperature": 2.0}, "temperature with judged = 'electric'"),
-        ({**ELECTRIC, "first_temperature": 2.0, "disallow_correct": True}, "leave them out"),
-        ({**ELECTRIC, "vocabulary_multiple": 8}, "noise that is drawn from the generator as it is"),
-        ({"mlm_weight": 0.0, "disc_weight": 0.0}, "a loss to learn from"),
-        ({"freeze_generator": True, "embedding_sharing": "none", "mlm_weight": 2.0}, "a frozen generator has no loss"),
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"first_temperature": -1.0}, "first_temperature -1.0"),
         ({"generator_steps": -1}, "generator_steps is -1"),
@@ -149,3 +144,20 @@ def test_a_generator_as_large_as_its_discriminator_gets_a_warning_that_says_why(
     assert "as large as the discriminator" in Electra("electra_small_plus_plus").advice(100)
     assert "electra-small-generator" in Electra(generator_width=1.0).advice(100)
     assert Electra(generator_width=1.0, generator_depth=0.5).advice(100) is None
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({**ELECTRIC, "temperature": 2.0}, "temperature with judged = 'electric'"),
+        ({**ELECTRIC, "first_temperature": 2.0, "disallow_correct": True}, "leave them out"),
+        ({**ELECTRIC, "vocabulary_multiple": 8}, "noise that is drawn from the generator as it is"),
+        ({"mlm_weight": 0.0, "disc_weight": 0.0}, "a loss to learn from"),
+        ({"freeze_generator": True, "embedding_sharing": "none", "disc_weight": 0.0}, "a loss to learn from"),
+        ({"generator_kind": "uniform", "disc_weight": 0.0}, "a loss to learn from"),
+    ],
+    ids=str,
+)
+def test_what_no_new_run_should_have_is_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        Electra(**settings).check_new()

@@ -337,3 +337,28 @@ def test_a_folder_that_cannot_be_written_is_an_error_and_stays_as_it_was(tmp_pat
         WordPieceTokenizer(VOCABULARY).save(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "kept"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+CASED, LOWERS = {"lowercase": False, "strip_accents": None}, {"lowercase": True, "strip_accents": None}
+
+
+@pytest.mark.parametrize("normalizer", [CASED, LOWERS], ids=["cased", "lowers"])
+@pytest.mark.parametrize("kind", ["ElectraTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", None])
+@pytest.mark.parametrize(
+    "said", [{}, {"do_lower_case": True}, {"do_lower_case": False}, {"strip_accents": True}], ids=str
+)
+def test_what_two_files_say_of_casing_is_read_as_transformers_reads_it(tmp_path, normalizer, kind, said):
+    """A class of BERT's kind overrules tokenizer.json, also by its defaults; a generic one takes it as it is."""
+    transformers = pytest.importorskip("transformers")
+    tokens = [*SPECIAL_TOKENS, "cafe", "café", "Cafe", "Café", "THE", "the", "cat"]
+    WordPieceTokenizer(tokens, WordPieceSettings(lower_case=False)).save(tmp_path)
+    fast = json.loads((tmp_path / "tokenizer.json").read_text())
+    fast["normalizer"] |= normalizer
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fast))
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    config = {**names, "mask_token": "[MASK]", **({"tokenizer_class": kind} if kind else {}), **said}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "electra"}))
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    text = "Café THE cat"
+    assert Tokenizer.from_pretrained(tmp_path).encode(text).ids == theirs(text)["input_ids"]

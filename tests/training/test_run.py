@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from electra_tf.pretraining.settings import Electra
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 from electra_tf.training.recipe import Recipe
-from electra_tf.training.run_description import write_description
+from electra_tf.training.run_description import _goes_on, write_description
 
 
 def pretrain(*arguments, schedule=None, **keywords):
@@ -496,3 +497,15 @@ def test_a_run_of_format_1_goes_on_and_ends_where_it_would_have(tmp_path):
         }
     with pytest.raises(TrainingError, match=r"Masking\.mask_prob: 0\.25, now 0\.15"):
         pretrain(here / "data", model_dir, settings, recipe, schedule=schedule)
+
+
+@pytest.mark.parametrize(
+    ("steps", "masking", "goes_on"),
+    [(8, {}, True), (7, {}, False), (8, {"last_mask_prob": 0.1}, False)],  # the last two steps decay
+)
+def test_more_steps_need_no_word_where_those_done_are_the_same_then(steps, masking, goes_on, tiny_run):
+    schedule = Schedule("warmup_stable_decay", 1e-3, warmup_steps=0, decay_steps=2)
+    plan = SimpleNamespace(schedule=schedule, settings=(Masking(**masking),))
+    assert _goes_on(plan, steps, tiny_run.model_dir) == goes_on
+    heated = SimpleNamespace(schedule=schedule, settings=(Electra(first_temperature=2.0),))
+    assert not _goes_on(heated, steps, tiny_run.model_dir)

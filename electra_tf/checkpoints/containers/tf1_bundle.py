@@ -21,7 +21,7 @@ _FILES = (f"{PREFIX}.index", f"{PREFIX}.data-00000-of-00001", "checkpoint")
 def find_prefix(path) -> Path:
     """The prefix of the checkpoint at `path`: a prefix, an index file, or a folder with a checkpoint.
 
-    In a folder the file `checkpoint` names it, or it is the only one. Raises: `CheckpointError`.
+    In a folder the file `checkpoint` names it, or, without that file, it is the only one. Raises: `CheckpointError`.
     """
     path = Path(path)
     if path.name.endswith(".index") and path.is_file():
