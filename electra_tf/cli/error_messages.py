@@ -9,6 +9,9 @@ from pathlib import Path
 from electra_tf.cli.streams import let_go_of_stdout, settle_streams
 from electra_tf.errors import ElectraTFError
 
+# What TensorFlow raises in those that are left.
+_OF_CLUSTERS = ("UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError")
+
 
 @contextmanager
 def in_words():
@@ -46,8 +49,16 @@ def _told(error: BaseException) -> int:
             "there is not enough memory", remedy="take a smaller model, batch or length, or free some"
         )
         status = 2
+    elif "TF_CONFIG" in os.environ and type(error).__name__ in _OF_CLUSTERS:
+        found = ElectraTFError(
+            f"another process of the cluster has ended, or cannot be reached: {_first_line(error)}",
+            where="TF_CONFIG",
+            expected="all of them, until the last step",
+            remedy="see what each says; then start the same command on all machines again: it goes on",
+        )
+        status = 2
     else:
-        reason = (str(error).strip().splitlines() or [""])[0][:200]
+        reason = _first_line(error)
         kept = _keep_traceback(error)
         found = ElectraTFError(
             f"nobody foresaw this: {type(error).__name__}: {reason}",
@@ -59,6 +70,10 @@ def _told(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         let_go_of_stdout()
     return status
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [""])[0][:200]
 
 
 def _is_of_memory(error):

@@ -34,7 +34,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("threads", None, "Threads of an operation on a CPU; all cores by default.", lower_bound=1)
     flags.DEFINE_string("init_checkpoint", None, "Take a new run's weights from this checkpoint, of any format.")
     flags.DEFINE_string("init_generator", None, "Take the generator's from this one.")
-    flags.DEFINE_string("init_vocab", None, "The tokenizer of those checkpoints, where none is beside them.")
+    flags.DEFINE_string("init_vocab", None, "The tokenizer of those checkpoints, whatever is beside them.")
     flags.DEFINE_boolean("init_slots", False, "Take over Adam's moments, too, from a TF-V1 checkpoint or a run.")
     flags.DEFINE_boolean("extend", False, "Allow more steps than the run was begun with.")
     flags.DEFINE_integer("profile", 0, "Write a profile of so many steps for TensorBoard.", lower_bound=0)

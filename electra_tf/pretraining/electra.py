@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from electra_tf.checkpoints.shared_tables import base_of
 from electra_tf.errors import ConfigError
 from electra_tf.layers.dropout import fold_in
 from electra_tf.models.encoder import count_parameters, named_variables
@@ -78,6 +79,7 @@ class ReplacedTokenDetection:
             {"discriminator": self.discriminator, **encoders, "replaced_token": self.replaced_token, **heads}
         )
         self.weights = {name: variable.value for name, variable in named_variables(self.model).items()}
+        self._bases = {base_of(name) for name in self.weights if name.endswith("/delta")}
         self._of_generator = tuple(f"{name}/" for name in (*encoders, *heads))
 
         own = ("replaced_token",) if encoders or not heads else ("replaced_token", *heads)
@@ -187,6 +189,9 @@ class ReplacedTokenDetection:
         }
 
     def group(self, name: str) -> Group:
+        if name in self._bases:  # of the generator's tables, which are the discriminator's, too
+            rate, begins = 0.0 if self.settings.freeze_generator else 1.0, self.settings.generator_steps
+            return Group("generator", rate=rate, begins=begins)
         if name.startswith(self._of_generator):
             return Group("generator", rate=0.0 if self.settings.freeze_generator else 1.0)
         return Group("discriminator", begins=self.settings.generator_steps)

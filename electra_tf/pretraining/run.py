@@ -1,9 +1,8 @@
 """A pre-training run: what is trained and how, as a `Plan` for the loop."""
 
 import dataclasses
-from pathlib import Path
 
-from electra_tf.checkpoints.run_json import RUN
+from electra_tf.checkpoints.run_checkpoints import list_checkpoints
 from electra_tf.data.examples import STATIC_MASKS
 from electra_tf.data.manifest import check_vocabulary
 from electra_tf.data.reader import DataSet
@@ -88,10 +87,11 @@ def pretrain(
         # They are part of the data's identity; what was asked for instead is no part of the run.
         described, masking = (settings,), StoredMasks(dataset.manifest.features[STATIC_MASKS[0]], masking)
     _check_data(dataset, settings, tokens, recipe)
-    if start is None and not (Path(model_dir) / RUN).exists():
-        dataset.tokenizer.check_distinct()  # a model that has learned with such a vocabulary goes on with it
-    if isinstance(settings, Electra) and not (Path(model_dir) / RUN).exists():
+    is_new = not list_checkpoints(model_dir)
+    if isinstance(settings, Electra) and is_new:
         settings.check_new()
+    if start is None and is_new:
+        dataset.tokenizer.check_distinct()  # a model that has learned with such a vocabulary goes on with it
     _check_settings(settings, masking, tokens, recipe, start)
     masking.predictions(dataset.manifest.length)  # refuses what no row of this length can have
     if optimizer.beta_2 == "auto":

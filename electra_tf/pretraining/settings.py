@@ -190,7 +190,9 @@ class Electra:
         changes = {**inherited, **self.generator}
         if changes.get("model_type", generator.model_type) != generator.model_type:
             changes.setdefault("num_hidden_groups", None)  # as many as the other kind has by itself
-        return generator.replace(**changes)
+        generator = generator.replace(**changes)
+        _check_segments(generator, "Electra.generator")
+        return generator
 
     def temperature_at(self, step, steps: int):
         """Float32 scalar, where it falls; None where it is constant."""
@@ -266,13 +268,17 @@ def _encoder(name, changes, rows, where):
         raise ConfigError(
             f"vocab_size is {encoder.vocab_size}", where=where, expected=f"at least the {rows} of the data, or none"
         )
+    _check_segments(encoder, where)
+    return encoder
+
+
+def _check_segments(encoder, where):
     if encoder.type_vocab_size < 2:
         raise ConfigError(
             f"type_vocab_size is {encoder.type_vocab_size}",
             where=where,
             expected="at least 2, for two segments",
         )
-    return encoder
 
 
 def _rows(size, multiple):

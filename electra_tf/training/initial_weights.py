@@ -27,7 +27,7 @@ class Start:
     Attributes:
         checkpoint: any that `read_model` reads: all towers that it holds.
         towers: other checkpoints for single towers, by the tower's name.
-        vocab: the tokenizer of the checkpoints, where none is beside them and it is not this run's.
+        vocab: the tokenizer of all the checkpoints, whatever is beside them; None: what is, or this run's.
         slots: whether the optimizer's moments are taken over, too; from a TF-V1 checkpoint or a run.
         anew: prefixes of weights that start anew even where a checkpoint has them: the head of another task.
     """
@@ -92,6 +92,8 @@ def initial_weights(start: Start, objective: Objective, tokenizer: Tokenizer):
         table, base = sum_of(delta), base_of(delta)
         if report[base].tower is None and report[table].tower:  # the base begins with what its sum has learned
             weights[base], report[base] = weights[table], report[table]._replace(name=base)
+        elif report[table].tower is None and report[base].tower:  # and a sum with its base
+            weights[table], report[table] = weights[base], report[base]._replace(name=table)
     same_rows = all(known is None for known in rows.values())
     slots = _slots(start, built, same_rows) if start.slots else None
     slots = slots and tuple({name: group[sum_of(name)] for name in objective.weights} for group in slots)
@@ -121,6 +123,13 @@ def _sources(start, needed) -> dict[str, Tower]:
     for wanted, path in ((None, start.checkpoint), *start.towers.items()):
         if path is None:
             continue
+        if wanted is not None and wanted not in needed:
+            raise ConfigError(
+                f"a {wanted} is given, and this run has none of its own",
+                where=path,
+                expected=f"checkpoints of {', '.join(needed)}",
+                remedy="leave it out: of the commands, --init_generator gives one",
+            )
         here = read_towers(path, untold)
         if wanted is None and len(needed) == 1:
             wanted = next(iter(needed))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from tensorflow.python.util._pywrap_util_port import IsMklEnabled
 
 from electra_tf import processor
 from electra_tf.checkpoints.metrics_jsonl import METRICS
+from electra_tf.errors import TrainingError
 from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.startup import TUNABLES, is_settled
@@ -130,7 +132,7 @@ def train(
         if begun:
             check_same_run(begun, description, plan, extend, model_dir, display.say)
         slow = None if is_settled() or not on_cpu else f"set GLIBC_TUNABLES={TUNABLES}; without it a step is slower"
-        for warning in filter(None, [*plan.advice, slow]):
+        for warning in filter(None, [*plan.advice, _never_at_its_peak(plan), _off_the_grid(recipe), slow]):
             display.say(f"warning: {warning}")
 
         environment = {"devices": describe_devices(strategy), "threads": threads, "compiler": recipe.compiler}
@@ -151,6 +153,7 @@ def train(
         elif start is not None:
             _take_over(start, plan, trainer.step, model_dir, chief, display.say)
             description["start"] = start.names()
+        _check_together(strategy, trainer.step, model_dir)
         if chief:
             write_description(model_dir, description, source.tokenizer, operative_config)
             with writing(model_dir):
@@ -167,12 +170,47 @@ def train(
         return result
 
 
+def _check_together(strategy, step, model_dir):
+    """Raises `TrainingError`, in every process of a cluster, where they do not go on from the same state."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    done, checksum = int(step.finished.numpy()), 0
+    for name in sorted(step.weights):
+        checksum = zlib.crc32(step.weights[name].numpy().tobytes(), checksum)
+    state = [float(done), float(checksum >> 12)]  # whose squares a float64 holds
+    both = tf.constant([state, [x * x for x in state]], tf.float64)
+    totals = strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.identity(both)), axis=None).numpy()
+    if (totals[1] * strategy.num_replicas_in_sync != totals[0] ** 2).any():  # they vary
+        raise TrainingError(
+            f"the processes of the cluster do not go on from the same state: this one is at step {done:,}",
+            where=model_dir,
+            expected="one run directory, which all of them see alike",
+            remedy="put --model_dir where all machines share it, and start the command on all of them again",
+        )
+
+
 def _settled(recipe, begun) -> Recipe:
     """The recipe with `auto` resolved: as the run in its directory has it, or by the devices."""
     if recipe.compiler != "auto":
         return recipe
     compiler = begun["settings"]["Recipe"]["compiler"] if begun else choose_compiler(recipe.steps)
     return dataclasses.replace(recipe, compiler=compiler)
+
+
+def _never_at_its_peak(plan):
+    warmup, steps = plan.schedule.warmup_steps, plan.recipe.steps
+    if warmup < steps:
+        return None
+    return f"the rate rises for {warmup:,} steps, and the run has {steps:,}; Schedule.warmup_steps takes fewer"
+
+
+def _off_the_grid(recipe):
+    if recipe.milestone_every % recipe.checkpoint_every == 0:
+        return None
+    return (
+        f"milestone_every is {recipe.milestone_every:,}, and checkpoints are written every "
+        f"{recipe.checkpoint_every:,} steps: of the milestones those stay at which one is written"
+    )
 
 
 def _build(plan, strategy):

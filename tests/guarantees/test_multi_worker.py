@@ -23,8 +23,8 @@ def _free_addresses(count):
 
 
 def _cluster(data, model_dir, ends=("never:0:0", "never:0:0"), **options):
-    """Both workers' lives; `ends` says how each of them ends."""
-    addresses = _free_addresses(2)
+    """Both workers' lives; `ends` says how each of them ends; `model_dir`: one, or one each."""
+    addresses, folders = _free_addresses(2), model_dir if isinstance(model_dir, tuple) else (model_dir, model_dir)
     flags = [f"--{name}={value}" for name, value in options.items()]
     workers = []
     try:
@@ -32,7 +32,7 @@ def _cluster(data, model_dir, ends=("never:0:0", "never:0:0"), **options):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
             environment = {"TF_CONFIG": json.dumps(task)}
             own = ["--strategy=multi_worker", f"--end={ends[index]}", *flags]
-            workers.append(start("small_run.py", data, model_dir, *own, **environment))
+            workers.append(start("small_run.py", data, folders[index], *own, **environment))
         return [end(worker, timeout=300) for worker in workers]
     finally:
         for worker in workers:
@@ -42,7 +42,7 @@ def _cluster(data, model_dir, ends=("never:0:0", "never:0:0"), **options):
 @pytest.mark.slow
 def test_two_workers_train_and_resume_as_two_devices_of_one_machine_do(quick_data, tmp_path):
     together, alone = tmp_path / "together", tmp_path / "alone"
-    lives = _cluster(quick_data, together, ends=["kill:7:0"] * 2, settings=json.dumps(RECIPE))
+    lives = _cluster(quick_data, together, ends=["kill:12:0"] * 2, settings=json.dumps(RECIPE))
     assert all(life.status != 0 for life in lives)
     lives = _cluster(quick_data, together, settings=json.dumps(RECIPE))
     assert [life.status for life in lives] == [0, 0]
@@ -64,3 +64,13 @@ def test_sigterm_to_one_worker_stops_both_at_the_next_checkpoint(quick_data, tmp
     results = [json.loads(life.output) for life in lives]
     assert [(result["finished"], result["step"]) for result in results] == [(False, 10)] * 2
     assert [step for step, _ in list_checkpoints(tmp_path)] == [10]
+
+
+@pytest.mark.slow
+def test_workers_that_do_not_see_the_same_run_end_and_say_so(quick_data, tmp_path):
+    """As on two machines with a disk of each: the one without checkpoints would begin anew."""
+    _cluster(quick_data, tmp_path / "a", ends=["kill:12:0"] * 2, settings=json.dumps(RECIPE))
+    lives = _cluster(quick_data, (tmp_path / "a", tmp_path / "b"), settings=json.dumps(RECIPE))
+    assert all(life.status not in (0, None) for life in lives)
+    assert all("do not go on from the same state" in life.log for life in lives)
+    assert [step for step, _ in list_checkpoints(tmp_path / "a")] == [10]

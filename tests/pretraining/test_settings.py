@@ -54,6 +54,12 @@ def test_albert_presets_without_a_generator_get_one_of_a_quarter_of_the_width():
     assert (generator.model_type, generator.hidden_size, generator.num_hidden_groups) == ("albert", 192, 1)
 
 
+def test_both_towers_know_two_segments():
+    for changes in ({"discriminator": {"type_vocab_size": 1}}, {"generator": {"type_vocab_size": 1}}):
+        with pytest.raises(ConfigError, match="at least 2, for two segments"):
+            Electra(embedding_sharing="none", **changes).towers(100)
+
+
 def test_a_field_that_encoders_do_not_have_is_refused():
     with pytest.raises(ConfigError, match="hidden_sizes"):
         Electra(discriminator={"hidden_sizes": 3}).towers(100)

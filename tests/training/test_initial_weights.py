@@ -282,6 +282,39 @@ def test_without_a_generator_disentangled_embeddings_begin_with_what_is_known(
         assert np.abs(weights[f"discriminator/{table}/delta"]).max() < 1e-20
 
 
+@pytest.mark.slow
+def test_with_a_generator_alone_disentangled_embeddings_begin_as_its_own(
+    quick_data, both, tiny_model, tiny_recipe, tmp_path
+):
+    model = dataclasses.replace(tiny_model, embedding_sharing="gdes")
+    weights, _, _ = begun(quick_data, tmp_path / "run", model, tiny_recipe, Start(towers={"generator": both[1]}))
+    known = read_model(both[1]).tower_weights()
+    for table in ("embeddings/word", "embeddings/position"):
+        base = weights[f"generator/{table}/embeddings"]
+        np.testing.assert_array_equal(base, known[f"generator/{table}/embeddings"])
+        assert np.abs(weights[f"discriminator/{table}/delta"]).max() < 1e-20
+
+
+def test_while_the_generator_learns_alone_shared_bases_stand_still(tiny_model):
+    model = dataclasses.replace(tiny_model, embedding_sharing="gdes", generator_steps=5)
+    tokens = Tokens(*range(5), size=40, begins=np.ones(40, bool))
+    objective = ReplacedTokenDetection(model, Masking(), tokens, 10)
+    begins = {name: objective.group(name).begins for name in objective.weights}
+    assert {begins[f"generator/embeddings/{table}/embeddings"] for table in ("word", "position")} == {5}
+    assert {begins[name] for name in begins if name.startswith("discriminator/")} == {5}
+    assert {begins[name] for name in begins if name.startswith("masked_lm/")} == {0}
+
+
+def test_a_tower_that_the_run_does_not_have_is_refused(quick_data, both, tiny_model, tiny_recipe, tmp_path):
+    model = dataclasses.replace(
+        tiny_model, generator_kind="shared", generator={}, generator_width=None, generator_depth=None
+    )
+    with pytest.raises(ConfigError, match=r"(?s)a generator is given, and this run has none.*--init_generator"):
+        pretrain(
+            quick_data, tmp_path, model, tiny_recipe, start=Start(towers={"generator": both[1]}), stream=io.StringIO()
+        )
+
+
 @pytest.mark.parametrize("form", ["bin", *(pytest.param(form, marks=pytest.mark.slow) for form in ("h5", "keras"))])
 def test_both_towers_come_from_any_other_format(form, quick_data, tiny_run, tiny_model, tiny_recipe, tmp_path):
     if form == "bin":
