@@ -40,7 +40,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("head", None, ["transformers", "google"], "Whose head stands on the encoder.")
     flags.DEFINE_string("init_checkpoint", None, "What is fine-tuned: a checkpoint of any format.")
     flags.DEFINE_string("from_scratch", None, "A preset with random weights instead, for comparison.")
-    flags.DEFINE_string("vocab", None, "The tokenizer, where none is beside the checkpoint.")
+    flags.DEFINE_string("vocab", None, "The tokenizer, instead of the one beside the checkpoint.")
     flags.DEFINE_string("model_dir", None, "A folder; the run of each seed is in it.")
     flags.DEFINE_list("seeds", ["0"], "Of the order, of dropout and of the head's first weights.")
     flags.DEFINE_multi_string(

@@ -24,7 +24,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string(
         "input", None, "A run of `finetune`, or a fine-tuned checkpoint of any format; several are averaged."
     )
-    flags.DEFINE_string("vocab", None, "Its tokenizer, where none is beside it.")
+    flags.DEFINE_string("vocab", None, "Its tokenizer, instead of the one beside it.")
     flags.DEFINE_string("task", None, "One of the tasks, where several were learned at once.")
     flags.DEFINE_string("file", None, "Texts: .csv, .tsv or .jsonl.")
     flags.DEFINE_list("text", None, "The column of the texts, or two columns for pairs; by default as it was trained.")

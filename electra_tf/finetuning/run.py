@@ -95,7 +95,7 @@ def finetune(
         model_dir: a folder; each seed's run is in `seed-N` below it. Finished ones are passed over.
         init_checkpoint: any that `read_model` reads.
         from_scratch: a preset, whose weights begin at random, for comparison.
-        vocab: the tokenizer, where none is beside the checkpoint.
+        vocab: the tokenizer, instead of the one beside the checkpoint.
         recipe: batches, precision, compiler; its steps follow from the settings.
         optimizer: None: AdamW with bias correction, and `usual_decay`.
         seeds: of the order of the rows, of dropout and of the head's first weights.

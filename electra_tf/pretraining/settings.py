@@ -148,6 +148,13 @@ class Electra:
                     "for the generator's",
                     remedy=f"leave {'it' if len(changed) == 1 else 'them'} out",
                 )
+        if self.freeze_generator and self.mlm_weight != 1.0:
+            raise ConfigError(
+                f"mlm_weight is {self.mlm_weight} with freeze_generator",
+                where="Electra",
+                expected="nothing: a frozen generator has no loss",
+                remedy="leave it out",
+            )
         learns = self.mlm_weight and not self.freeze_generator and self.generator_kind != "uniform"
         if not learns and not self.disc_weight:
             raise ConfigError("no loss has a weight", where="Electra", expected="a loss to learn from")

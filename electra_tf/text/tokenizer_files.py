@@ -41,7 +41,8 @@ def read_tokenizer(path: Path, said: Mapping) -> tuple[list[str], dict, tuple[Ad
 
     As in transformers, `tokenizer_config.json` says the settings, and what it leaves out is as in BERT's class,
     whatever tokenizer.json says; a generic class takes `tokenizer.json` alone. Where there is no
-    `tokenizer_config.json`, `tokenizer.json` says them, or the tokens, unless `said` has `lower_case`.
+    `tokenizer_config.json` (and transformers lowers, whatever the tokens are), `tokenizer.json` says them, or the
+    tokens, unless `said` has `lower_case`.
 
     Raises: `InputError` where there is no tokenizer, or one that is not WordPiece as BERT's.
     """

@@ -184,8 +184,9 @@ def _check_together(strategy, step, model_dir):
         raise TrainingError(
             f"the processes of the cluster do not go on from the same state: this one is at step {done:,}",
             where=model_dir,
-            expected="one run directory, which all of them see alike",
-            remedy="put --model_dir where all machines share it, and start the command on all of them again",
+            expected="one run directory, and the same checkpoints to start from, which all of them see alike",
+            remedy="put --model_dir, and the checkpoints to start from, where all machines share them, and start the "
+            "command on all of them again",
         )
 
 

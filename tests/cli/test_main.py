@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from electra_tf.cli import error_messages
 from electra_tf.cli.main import COMMANDS
 from electra_tf.errors import InputError
 from electra_tf.version import __version__
@@ -198,3 +199,12 @@ def test_a_folder_that_has_gone_is_told_as_what_is_missing(electra_tf, tmp_path,
     done = electra_tf("vocab", "--input", tmp_path / "a.txt", "--size", 20, "--output", "v")
     assert done.returncode == 2
     assert "where:      the folder that this is typed in\n  what to do: check that it is there" in done.stderr
+
+
+def test_a_process_that_is_left_alone_says_so(monkeypatch, capsys):
+    """Its class is TensorFlow's, which raises it in the processes of a cluster that are left."""
+    error = type("UnavailableError", (Exception,), {})("failed to connect to all addresses\nmore")
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert error_messages._told(error) == 2
+    said = capsys.readouterr().err
+    assert "another process of the cluster has ended" in said and "failed to connect" in said and "more" not in said

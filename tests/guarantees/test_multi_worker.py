@@ -10,7 +10,8 @@ from lives import end, small_run, start
 
 from electra_tf.checkpoints.run_checkpoints import list_checkpoints, read_checkpoint
 
-RECIPE = {"Recipe.steps": 20, "Recipe.log_every": 5, "Recipe.checkpoint_every": 10, "Recipe.eval_every": 0}
+# A line a step, so that every inner loop is one: the ends count loops.
+RECIPE = {"Recipe.steps": 20, "Recipe.log_every": 1, "Recipe.checkpoint_every": 10, "Recipe.eval_every": 0}
 RECIPE |= {"Schedule.warmup_steps": 2}
 
 

@@ -1,10 +1,14 @@
 """Settings of objectives: presets, the generator's sizes, and what cannot be meant refused."""
 
+import io
+
 import pytest
 
 from electra_tf.errors import ConfigError
 from electra_tf.models.presets import PRESETS
+from electra_tf.pretraining.run import pretrain
 from electra_tf.pretraining.settings import Electra, MaskedLM
+from electra_tf.training.recipe import Recipe
 
 
 def test_a_preset_gives_both_towers_with_the_datas_vocabulary():
@@ -161,9 +165,17 @@ def test_a_generator_as_large_as_its_discriminator_gets_a_warning_that_says_why(
         ({"mlm_weight": 0.0, "disc_weight": 0.0}, "a loss to learn from"),
         ({"freeze_generator": True, "embedding_sharing": "none", "disc_weight": 0.0}, "a loss to learn from"),
         ({"generator_kind": "uniform", "disc_weight": 0.0}, "a loss to learn from"),
+        ({"freeze_generator": True, "embedding_sharing": "none", "mlm_weight": 2.0}, "a frozen generator has no loss"),
     ],
     ids=str,
 )
 def test_what_no_new_run_should_have_is_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         Electra(**settings).check_new()
+
+
+def test_what_no_new_run_should_have_is_refused_before_anything_is_written(quick_data, tmp_path):
+    settings = Electra("electra_tiny", generator_kind="two_towers", judged="electric", temperature=2.0)
+    with pytest.raises(ConfigError, match="temperature with judged = 'electric'"):
+        pretrain(quick_data, tmp_path / "run", settings, Recipe(steps=2, batch_size=8), stream=io.StringIO())
+    assert not (tmp_path / "run").exists()

@@ -33,6 +33,7 @@ from electra_tf.pretraining.settings import Electra
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 from electra_tf.training.recipe import Recipe
+from electra_tf.training.run import _never_at_its_peak, _off_the_grid
 from electra_tf.training.run_description import _goes_on, write_description
 
 
@@ -509,3 +510,13 @@ def test_more_steps_need_no_word_where_those_done_are_the_same_then(steps, maski
     assert _goes_on(plan, steps, tiny_run.model_dir) == goes_on
     heated = SimpleNamespace(schedule=schedule, settings=(Electra(first_temperature=2.0),))
     assert not _goes_on(heated, steps, tiny_run.model_dir)
+
+
+def test_a_warm_up_that_never_ends_and_milestones_without_a_checkpoint_are_told():
+    recipe = Recipe(steps=100, checkpoint_every=10, milestone_every=15)
+    plan = SimpleNamespace(schedule=Schedule(warmup_steps=100), recipe=recipe)
+    assert "the rate rises for 100 steps, and the run has 100" in _never_at_its_peak(plan)
+    assert "milestone_every is 15" in _off_the_grid(recipe)
+    good = dataclasses.replace(recipe, milestone_every=20)
+    assert _never_at_its_peak(SimpleNamespace(schedule=Schedule(warmup_steps=99), recipe=good)) is None
+    assert _off_the_grid(good) is None
