@@ -4,7 +4,6 @@ import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import tensorflow as tf
 
@@ -28,28 +27,32 @@ def due(step: int, every: int, last: int) -> bool:
 
 
 class Foretell:
-    """Says once what the run will cost, by the median of some steps: one alone may be slow by chance.
+    """Says once what the run will cost, by a loop of about a second: one step alone may be slow by chance.
 
-    The first step compiles and the second still claims memory; then a second's worth of steps is timed.
+    The first step compiles and the second still claims memory; the third tells how many a second has.
 
     Args:
         most: so many steps are timed at most.
+
+    Attributes:
+        steps: of the next loop, until the cost is known.
     """
 
     UNTIMED, SECONDS = 2, 1.0
 
     def __init__(self, trainer: Trainer, recipe: Recipe, cost: Cost, display: Display, most: int):
         self.trainer, self.recipe, self.cost, self.display, self.most = trainer, recipe, cost, display, most
-        self.seconds = []
+        self.loops, self.steps = 0, 1
 
     def __call__(self, _):
         if self.cost.step_seconds is not None:
             return
-        step = int(self.trainer.step.finished.numpy())
-        self.seconds.append(self.trainer.seconds / self.trainer.steps)
-        timed = self.seconds[self.UNTIMED :]
-        if step == self.recipe.steps or len(timed) == self.most or sum(timed) >= self.SECONDS:
-            seconds = median(timed or self.seconds)
+        step, self.loops = int(self.trainer.step.finished.numpy()), self.loops + 1
+        seconds = self.trainer.seconds / self.trainer.steps
+        if self.loops == self.UNTIMED + 1:
+            self.steps = min(self.most, max(1, int(self.SECONDS / seconds)))
+        is_known = self.loops > self.UNTIMED and (self.steps == 1 or self.loops > self.UNTIMED + 1)
+        if is_known or step == self.recipe.steps:
             peak = matrix_peak(precision=self.recipe.precision)
             self.display.say(self.cost.measure(step, seconds, memory_in_use(), peak))
 

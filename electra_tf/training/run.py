@@ -256,8 +256,9 @@ def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, 
     health = Health(plan.schedule.warmup_steps, readings.signs)
     profiler = Profile(trainer, profile if chief else 0, metrics_log.events_dir, cost, display)
     evaluate = Evaluate(trainer, evaluation, readings.eval_line, recipe, metrics_log, display)
+    foretell = Foretell(trainer, recipe, cost, display, most=1 if profile else 10)  # profiled steps are slower
     actions = [
-        Foretell(trainer, recipe, cost, display, most=1 if profile else 10),  # profiled steps are slower
+        foretell,
         Log(trainer, readings, recipe, health, state, metrics_log, display, cost),
         evaluate,
         Save(trainer, recipe, state),
@@ -273,7 +274,7 @@ def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, 
             global_step=trainer.step.finished,
             trainer=trainer,
             strategy=trainer.strategy,
-            steps_per_loop=lambda done: _loop_length(int(done), recipe, cost, trainer, profiler.left),
+            steps_per_loop=lambda done: _loop_length(int(done), recipe, cost, trainer, foretell.steps, profiler.left),
             train_actions=actions,
         )
         try:
@@ -294,12 +295,13 @@ def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, 
     return {**result, **(evaluate.last or {})}
 
 
-def _loop_length(done, recipe, cost, trainer, profiled):
+def _loop_length(done, recipe, cost, trainer, first, profiled):
     """Steps until something is due: a line, an evaluation, a checkpoint, another length.
 
-    One while the cost is unknown, or steps are profiled.
+    One while steps are profiled; `first` while the cost is unknown.
     """
-    most = max(1, int(_LOOP_SECONDS / cost.step_seconds)) if cost.step_seconds and not profiled else 1
+    most = max(1, int(_LOOP_SECONDS / cost.step_seconds)) if cost.step_seconds else first
+    most = 1 if profiled else most
     intervals = (recipe.log_every, recipe.checkpoint_every, recipe.eval_every or recipe.steps)
     _, alike = trainer.stretch(done)
     return min(most, recipe.steps - done, alike, *(interval - done % interval for interval in intervals))
