@@ -128,7 +128,7 @@ def _sources(start, needed) -> dict[str, Tower]:
                 f"a {wanted} is given, and this run has none of its own",
                 where=path,
                 expected=f"checkpoints of {', '.join(needed)}",
-                remedy="leave it out: of the commands, --init_generator gives one",
+                remedy="leave it out",
             )
         here = read_towers(path, untold)
         if wanted is None and len(needed) == 1:

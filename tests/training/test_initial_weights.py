@@ -309,7 +309,7 @@ def test_a_tower_that_the_run_does_not_have_is_refused(quick_data, both, tiny_mo
     model = dataclasses.replace(
         tiny_model, generator_kind="shared", generator={}, generator_width=None, generator_depth=None
     )
-    with pytest.raises(ConfigError, match=r"(?s)a generator is given, and this run has none.*--init_generator"):
+    with pytest.raises(ConfigError, match=r"(?s)a generator is given, and this run has none.*leave it out"):
         pretrain(
             quick_data, tmp_path, model, tiny_recipe, start=Start(towers={"generator": both[1]}), stream=io.StringIO()
         )
