@@ -108,6 +108,8 @@ class WordPieceTokenizer(Tokenizer):
         return engine.encode_batch(texts, add_special_tokens=False)
 
     def _decode(self, ids):
+        own = self.own_vocabulary  # a token that is there twice is known by its last id alone
+        ids = [i if i >= len(own) or self.token_to_id(own[i]) is None else self.token_to_id(own[i]) for i in ids]
         return self.text_tokenizer.decode(ids, skip_special_tokens=False)
 
     def __reduce__(self):

@@ -362,3 +362,9 @@ def test_what_two_files_say_of_casing_is_read_as_transformers_reads_it(tmp_path,
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     text = "Café THE cat"
     assert Tokenizer.from_pretrained(tmp_path).encode(text).ids == theirs(text)["input_ids"]
+
+
+def test_both_ids_of_a_token_that_is_there_twice_are_its_text(tmp_path):
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in [*SPECIAL_TOKENS, "a", "b", "a"]))
+    tokenizer = Tokenizer.from_pretrained(tmp_path / "vocab.txt")
+    assert tokenizer.decode([5, 6, 7]) == "a b a"
