@@ -44,6 +44,7 @@ _OTHERS = (
     (b"<html", "HTML", None),
 )
 _JSONL_NAMES = {".jsonl", ".ndjson", ".ldjson", ".jl", ".json"}
+_FEW = 100  # carriage returns a line feed: within a line there may be some, as of a progress bar
 _OBJECT = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*"\s*:')
 _SPREAD_JSON = re.compile(rb'\[\s*\{\s*"(?:[^"\\]|\\.)*"\s*:|[\[{]\s*\n\s*["{]')
 # An object, a list of objects or of texts, or several of these one after the other.
@@ -131,9 +132,10 @@ def refuse_other_kinds(path, head: bytes) -> None:
             if command
             else "write the texts in it as JSON lines, one object a line",
         )
-    if b"\r" in head[:-1] and b"\n" not in head:
+    feeds, alone = head.count(b"\n"), head[:-1].count(b"\r") - head.count(b"\r\n")
+    if alone > _FEW * feeds:
         raise InputError(
-            "the lines end by carriage returns alone, as on old Macs: it would be one line",
+            "the lines end by carriage returns alone, as on old Macs: they would be one line",
             where=path,
             expected="lines that end by a line feed, or by both",
             remedy="give it with such lines, made by: " + mended(path, "tr '\\r' '\\n'"),

@@ -468,3 +468,13 @@ def test_a_file_of_several_names_is_read_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert expand(["latest/a.txt", path]) == [path]
     assert len(expand(["**/*.txt"])) == len(expand([path, "v1/a.txt", "v1/../v1/a.txt", "latest/a.txt"])) == 1
+
+
+def test_one_line_feed_among_carriage_returns_does_not_make_lines(tmp_path):
+    path = write(tmp_path / "a.txt", "title\n" + "a line\r" * 400 + "end\n")
+    with pytest.raises(InputError, match="the lines end by carriage returns alone") as caught:
+        list(read_documents([path]))
+    remedy = str(caught.value).partition("made by: ")[2].splitlines()[0]
+    subprocess.run(remedy, shell=True, check=True)
+    assert list(read_documents([tmp_path / "a.new.txt"])) == [["title", *["a line"] * 400, "end"]]
+    assert list(read_documents([write(tmp_path / "b.txt", "10 %\r20 %\rdone\nmore\n")]))
