@@ -1,6 +1,8 @@
 """Functions of tensors as XLA programs of their own."""
 
+import ctypes
 import os
+from contextlib import suppress
 
 import tensorflow as tf
 
@@ -42,10 +44,18 @@ def _floats(tensors):
     return [x for x in tensors if x is not None and x.dtype.is_floating]
 
 
+# `absl::SetMinLogLevel` as TensorFlow 2.20 has it.
+_SET_LEAST, _FATAL = "_ZN4absl12lts_2025012714SetMinLogLevelENS0_18LogSeverityAtLeastE", 3
+
+
 def hush_xla() -> None:
-    """Compiles a trivial program while standard error leads to nowhere: the first one of a process says that it was
-    compiled, among what a run says, and no setting of TensorFlow keeps it from that.
+    """Keeps two things out of what a run says, which no setting of TensorFlow does: the first program of a process says
+    that it was compiled, so a trivial one is, while standard error leads to nowhere; and each kept program is read as
+    text first, of which protobuf says that it is none.
     """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(os.path.join(tf.sysconfig.get_lib(), "libtensorflow_framework.so.2"))
+        getattr(library, _SET_LEAST)(_FATAL)
     try:
         kept = os.dup(2)
     except OSError:  # there is no standard error
