@@ -287,7 +287,7 @@ class _Data:
             google = {"sum_loss": "sum_loss" in c.compat, "decay_gap": "decay_gap" in c.compat}
             return TaskObjective(self.config, self.task, decay, recipe.precision, **google)
 
-        def evaluation(objective, recipe):
+        def evaluation(objective, recipe, drawn_at_once):
             return SplitEvaluation(objective, self.dev, recipe.batch_size, recipe.compiler == "eager")
 
         settings = (

@@ -8,7 +8,7 @@ import tensorflow as tf
 from electra_tf.data.reader import DataSet
 from electra_tf.pretraining import electra, masked_lm
 from electra_tf.pretraining.masking import Masking, mask, scatter
-from electra_tf.training.evaluation import batched
+from electra_tf.training.evaluation import DRAWN_AT_ONCE, batched, drawn_once
 from electra_tf.training.metrics import area_under_curve
 from electra_tf.training.randomness import seed_of, uniform
 
@@ -16,11 +16,13 @@ from electra_tf.training.randomness import seed_of, uniform
 def _all_hidden(masking: Masking) -> Masking:
     """Every judged position shows [MASK]: tokens that training leaves in view are predicted by copying them.
 
-    No place is drawn twice, whatever the compat: it would not be defined which of two corruptions a token gets.
+    Whatever the compat, no place is drawn twice, since it would not be defined which of two corruptions a token gets,
+    and no coins are thrown, which may hide nothing at all of a few rows.
     """
     share = masking.last_mask_prob or masking.mask_prob
-    never = {"random_token_prob": 0.0, "random_special_tokens": False, "draw_with_replacement": False}
-    return dataclasses.replace(masking, mask_prob=share, last_mask_prob=None, mask_token_prob=1.0, **never)
+    never = dict.fromkeys(("random_special_tokens", "draw_with_replacement", "by_coins"), False)
+    always = {"mask_prob": share, "last_mask_prob": None, "mask_token_prob": 1.0, "random_token_prob": 0.0}
+    return dataclasses.replace(masking, **never, **always)
 
 
 class DetectionEvaluation:
@@ -32,6 +34,7 @@ class DetectionEvaluation:
         examples: at most so many of them. rows: of a call.
         seed: of masks, samples and corruptions; not the run's.
         eager: without a graph.
+        drawn_at_once: rows whose random things are drawn together; None: those of a call, as early versions did.
 
     Two corruptions are judged by the discriminator: the generator's samples under fixed uniform numbers, and fixed
     tokens drawn from the held-out text's own frequencies, which stay the same however good the generator becomes.
@@ -45,24 +48,27 @@ class DetectionEvaluation:
         rows: int,
         seed: int,
         eager: bool = False,
+        drawn_at_once: int | None = DRAWN_AT_ONCE,
     ):
         self.objective, tokens = objective, objective.tokens
         hidden = _all_hidden(objective.masking)
         arrays = dataset.examples("held_out", limit=examples)
         ids, real = arrays["input_ids"], arrays["input_mask"]
-        batch_size = min(rows, len(ids))
         random = np.random.default_rng(seed)
         text = ids[(real == 1) & ~np.isin(ids, (tokens.cls, tokens.sep))]
-        self.batches, judged = [], []
-        for number, batch in enumerate(batched(arrays, batch_size)):
+
+        def draw(batch, number):
             masked = mask(batch, seed, number, hidden, tokens)
-            drawn = electra.Draw(masked, uniform(masked.positions.shape, seed_of(seed, "sample", number)))
-            judged.append(masked.ids[masked.weights == 1])
+            numbers = uniform(masked.positions.shape, seed_of(seed, "sample", number))
             others = tf.constant(random.choice(text, masked.positions.shape), tf.int32)
-            corrupted = scatter(batch["input_ids"], masked.positions, others, masked.weights)
-            self.batches.append((batch, drawn, corrupted))
+            return masked, numbers, scatter(batch["input_ids"], masked.positions, others, masked.weights)
+
+        batch_size = min(rows, len(ids))
+        masked, *others = drawn_once(arrays, draw, drawn_at_once or batch_size)
+        batches = batched((arrays, masked, *others), batch_size)
+        self.batches = [(batch, electra.Draw(*drawn), corrupted) for batch, *drawn, corrupted in batches]
         self.rows = len(self.batches) * batch_size
-        self.unigram_loss = _loss_of(dataset.frequencies, judged)
+        self.unigram_loss = _loss_of(dataset.frequencies, masked)
         self._run = self._batch if eager else tf.function(self._batch, autograph=False)
 
     def __call__(self) -> dict[str, float]:
@@ -114,18 +120,17 @@ class MaskedLMEvaluation:
         rows: int,
         seed: int,
         eager: bool = False,
+        drawn_at_once: int | None = DRAWN_AT_ONCE,
     ):
         self.objective = objective
         arrays = dataset.examples("held_out", limit=examples)
-        batch_size = min(rows, len(arrays["input_ids"]))
         hidden = None if dataset.manifest.stored_masks else _all_hidden(objective.masking)
-        self.batches, judged = [], []
-        for number, batch in enumerate(batched(arrays, batch_size)):
-            drawn = objective.draw(batch, seed, number, hidden)
-            judged.append(drawn.masked.ids[drawn.masked.weights == 1])
-            self.batches.append((batch, drawn))
+        batch_size = min(rows, len(arrays["input_ids"]))
+        draw = lambda batch, number: objective.draw(batch, seed, number, hidden)  # noqa: E731
+        drawn = drawn_once(arrays, draw, drawn_at_once or batch_size)
+        self.batches = list(batched((arrays, drawn), batch_size))
         self.rows = len(self.batches) * batch_size
-        self.unigram_loss = _loss_of(dataset.frequencies, judged)
+        self.unigram_loss = _loss_of(dataset.frequencies, drawn.masked)
         self._run = self._batch if eager else tf.function(self._batch, autograph=False)
 
     def __call__(self) -> dict[str, float]:
@@ -146,6 +151,6 @@ class MaskedLMEvaluation:
         return self.objective.measure(batch, drawn, outputs)
 
 
-def _loss_of(frequencies, judged) -> float:
-    """The mean loss at the judged tokens of a predictor that knows their frequencies alone."""
-    return float(-np.log(frequencies)[np.concatenate(judged)].mean())
+def _loss_of(frequencies, masked) -> float:
+    """The mean loss at the masked tokens of a predictor that knows their frequencies alone."""
+    return float(-np.log(frequencies)[masked.ids[masked.weights == 1]].mean())

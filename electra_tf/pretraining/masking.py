@@ -21,6 +21,7 @@ from electra_tf.pretraining.mask_units import (
 )
 from electra_tf.pretraining.tokens import Tokens
 from electra_tf.settings import check_numbers
+from electra_tf.text.sentencepiece import SentencePieceTokenizer
 from electra_tf.training.randomness import seed_of, uniform
 
 UNITS = ("token", "word", "ngram", "span")
@@ -151,6 +152,23 @@ class Masking:
             f"tokens; {remedy} masks as many as that"
         )
 
+    def check_new(self, tokenizer) -> None:
+        """Raises `ConfigError` for what a new run should not ask for, since it does nothing; one begun so goes on."""
+        if self.by_coins and self.count_special_tokens:
+            raise ConfigError(
+                "count_special_tokens with by_coins",
+                where="Masking",
+                expected="nothing: where a coin is thrown for each token, their number is not computed",
+                remedy="leave it out",
+            )
+        if self.ascii_words and not isinstance(tokenizer, SentencePieceTokenizer):
+            raise ConfigError(
+                "ascii_words with a vocabulary of word pieces",
+                where="Masking",
+                expected="nothing: it is about SentencePiece's words",
+                remedy="--gin_param 'Masking.ascii_words = False'",
+            )
+
     def check(self, tokens: Tokens) -> None:
         """Raises `ConfigError` where the vocabulary cannot tell the unit."""
         if self.unit != "token" and tokens.begins.all():
@@ -181,6 +199,9 @@ class StoredMasks:
         """A warning that names what was asked for in vain, or None."""
         asked = [f.name for f in fields(Masking) if getattr(self.instead_of, f.name) != f.default]
         return f"the records hold their masks; of Masking, these do nothing: {', '.join(asked)}" if asked else None
+
+    def check_new(self, tokenizer) -> None:
+        """`advice` tells what does nothing."""
 
     def check(self, tokens: Tokens) -> None:
         """Any vocabulary will do."""

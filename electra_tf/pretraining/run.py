@@ -88,8 +88,9 @@ def pretrain(
         described, masking = (settings,), StoredMasks(dataset.manifest.features[STATIC_MASKS[0]], masking)
     _check_data(dataset, settings, tokens, recipe)
     is_new = not list_checkpoints(model_dir)
-    if isinstance(settings, Electra) and is_new:
-        settings.check_new()
+    if is_new:
+        settings.check_new(masking)
+        masking.check_new(dataset.tokenizer)
     if start is None and is_new:
         dataset.tokenizer.check_distinct()  # a model that has learned with such a vocabulary goes on with it
     _check_settings(settings, masking, tokens, recipe, start)
@@ -108,10 +109,10 @@ def pretrain(
             start_informed(encoders, head, dataset.frequencies)
         return objective
 
-    def evaluation(objective, recipe):
+    def evaluation(objective, recipe, drawn_at_once):
         rows = max(1, recipe.batch_size // recipe.micro_batches)
         eager = recipe.compiler == "eager"
-        return judged(objective, dataset, recipe.eval_examples, rows, recipe.eval_seed, eager)
+        return judged(objective, dataset, recipe.eval_examples, rows, recipe.eval_seed, eager, drawn_at_once)
 
     length, holds_out = dataset.manifest.length, dataset.manifest.splits["held_out"].examples > 0
     advice = [_unknown(dataset), settings.advice(tokens.size), masking.advice(length)]

@@ -9,6 +9,7 @@ from electra_tf.errors import ConfigError
 from electra_tf.models.config import EncoderConfig
 from electra_tf.models.generator_size import generator_config
 from electra_tf.models.presets import preset
+from electra_tf.pretraining.masking import Masking
 from electra_tf.pretraining.sharing import EMBEDDINGS, Sharing
 from electra_tf.settings import check_numbers
 
@@ -136,8 +137,18 @@ class Electra:
                 "share_layers",
             )
 
-    def check_new(self) -> None:
+    def check_new(self, masking: Masking) -> None:
         """Raises `ConfigError` for what no new run should have; one that was begun so goes on."""
+        if self.generator_kind in ("two_towers", "uniform"):
+            usual = Masking()
+            shown = ("mask_token_prob", "random_token_prob", "random_special_tokens")
+            if changed := [name for name in shown if getattr(masking, name) != getattr(usual, name)]:
+                raise ConfigError(
+                    f"{', '.join(changed)} with the generator {self.generator_kind!r}",
+                    where="Masking",
+                    expected="nothing: no encoder sees the masked text",
+                    remedy=f"leave {'it' if len(changed) == 1 else 'them'} out",
+                )
         if self.judged == "electric":
             off = {"temperature": 1.0, "first_temperature": None, "disallow_correct": False, "vocabulary_multiple": 1}
             if changed := [name for name, usual in off.items() if getattr(self, name) != usual]:
@@ -257,6 +268,9 @@ class MaskedLM:
         """The encoder, called `generator` as every one with a masked-LM head is, over `vocab_size` tokens."""
         rows = _rows(vocab_size, self.vocabulary_multiple)
         return {"generator": _encoder(self.preset, self.encoder, rows, "MaskedLM")}
+
+    def check_new(self, masking) -> None:
+        """Whatever is masked, it has an effect."""
 
     def advice(self, vocab_size: int) -> str | None:
         """There is nothing to warn of."""

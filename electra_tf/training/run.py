@@ -16,7 +16,7 @@ from tensorflow.python.util._pywrap_util_port import IsMklEnabled
 
 from electra_tf import processor
 from electra_tf.checkpoints.metrics_jsonl import METRICS
-from electra_tf.errors import TrainingError
+from electra_tf.errors import ConfigError, TrainingError
 from electra_tf.optimizers.adamw import AdamW
 from electra_tf.optimizers.schedules import Schedule
 from electra_tf.startup import TUNABLES, is_settled
@@ -25,6 +25,7 @@ from electra_tf.training.compilation import choose_compiler
 from electra_tf.training.compilation_cache import explained, keep_programs
 from electra_tf.training.cost import Cost
 from electra_tf.training.devices import Devices, check_backend, describe_devices, is_chief, make_strategy, use_threads
+from electra_tf.training.evaluation import DRAWN_AT_ONCE
 from electra_tf.training.health import Health
 from electra_tf.training.initial_weights import Start, initial_weights, summary
 from electra_tf.training.kept_checkpoints import Kept
@@ -66,7 +67,8 @@ class Plan:
         settings: the objective's dataclasses, each told apart by the name of its class.
         recipe, schedule, optimizer, source: see their classes.
         build: makes the objective; called in the strategy's scope, once Keras is seeded.
-        evaluation: makes its evaluation, or None. advice: warnings to begin with.
+        evaluation: makes its evaluation, or None; the third argument is `DRAWN_AT_ONCE`, or None for a run begun
+            before there was such a number. advice: warnings to begin with.
         select, keep_best: the metric of an evaluation whose best checkpoints are kept, the larger the better, or None;
             and how many of them.
     """
@@ -77,7 +79,7 @@ class Plan:
     optimizer: AdamW
     source: Source
     build: Callable[[], Objective]
-    evaluation: Callable[[Objective, Recipe], Evaluation] | None = None
+    evaluation: Callable[[Objective, Recipe, int | None], Evaluation] | None = None
     advice: tuple[str, ...] = ()
     select: str | None = None
     keep_best: int = 1
@@ -129,8 +131,12 @@ def train(
             hush_xla()
         objective, trainer = _build(plan, strategy)
         description = describe_run(plan, objective)
+        drawn_at_once = begun.get("drawn_at_once") if begun else DRAWN_AT_ONCE
+        description |= {"drawn_at_once": drawn_at_once} if drawn_at_once else {}
         if begun:
             check_same_run(begun, description, plan, extend, model_dir, display.say)
+        else:
+            _check_clipping(plan.optimizer, trainer.step)
         slow = None if is_settled() or not on_cpu else f"set GLIBC_TUNABLES={TUNABLES}; without it a step is slower"
         for warning in filter(None, [*plan.advice, _never_at_its_peak(plan), _off_the_grid(recipe), slow]):
             display.say(f"warning: {warning}")
@@ -159,7 +165,9 @@ def train(
             with writing(model_dir):
                 cut_back(model_dir / METRICS, step, display.say)
 
-        evaluation = plan.evaluation(objective, recipe) if plan.evaluation and recipe.eval_examples and chief else None
+        evaluation = None
+        if plan.evaluation and recipe.eval_examples and chief:
+            evaluation = plan.evaluation(objective, recipe, drawn_at_once)
         replicas = 1 if on_cpu else strategy.num_replicas_in_sync
         cost = Cost(objective, source, recipe, step, replicas, evaluation.rows if evaluation else 0)
         if step < recipe.steps:
@@ -168,6 +176,19 @@ def train(
         result = _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, chief, signals, profile)
         signals.check()
         return result
+
+
+def _check_clipping(optimizer, step):
+    """Raises `ConfigError` where a new run asks for parts to be clipped apart, and nothing is, or there is one."""
+    if not optimizer.clip_apart or (optimizer.clip_norm is not None and len(step.parts) > 1):
+        return
+    why = "clip_norm = None" if optimizer.clip_norm is None else f"one part of weights ({step.parts[0]})"
+    raise ConfigError(
+        f"clip_apart with {why}",
+        where=type(optimizer).__name__,
+        expected="gradients that are clipped, of several parts that learn together",
+        remedy="leave it out",
+    )
 
 
 def _check_together(strategy, step, model_dir):

@@ -140,14 +140,15 @@ class Step:
     def apply_gradients(self, gradients, norms=None) -> None:
         """Clips by the global norm (one of `norms`, see there), updates every weight and counts the step."""
         norms, clip_norm = norms or self.norms(gradients), self.optimizer.clip_norm
-        scale, scales = clip_scale(norms["grad_norm"], clip_norm), self.optimizer.bias_scales(self.finished)
-        rate = self.rate()
+        scale, rate = clip_scale(norms["grad_norm"], clip_norm), self.rate()
+        scales = {begins: self._bias_scales(begins) for begins in {kind.group.begins for kind, _ in self._together}}
         for kind, names in self._together:
             w, g, m, v = (_joined(group, names) for group in (self.weights, gradients, self.m, self.v))
             if self.optimizer.clip_apart and len(norms) > 1:
                 scale = clip_scale(norms[f"{kind.group.norm}_grad_norm"], clip_norm)
             decay = tf.constant(kind.decay)
-            updated = self._update(w, g, scale, m, v, self._own_rate(rate, kind.group), decay, *scales, kind.parts)
+            own_rate, bias_scales = self._own_rate(rate, kind.group), scales[kind.group.begins]
+            updated = self._update(w, g, scale, m, v, own_rate, decay, *bias_scales, kind.parts)
             for group, values in zip((self.weights, self.m, self.v), updated, strict=True):
                 for name, value in _parted(values, names, self.trained):
                     group[name].assign(value)
@@ -160,6 +161,10 @@ class Step:
     def _once_begun(self, name, gradient):
         begins = self.groups[name].begins
         return gradient * tf.cast(self.finished >= begins, tf.float32) if begins else gradient
+
+    def _bias_scales(self, begins):
+        """Of weights that move from the step `begins` on."""
+        return self.optimizer.bias_scales(tf.maximum(self.finished - begins, 0) if begins else self.finished)
 
     def _own_rate(self, rate, group: Group):
         """0 until the group begins, then up to its share of the schedule's rate in a warm-up of its own."""

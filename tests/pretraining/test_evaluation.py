@@ -20,16 +20,24 @@ def dataset(quick_data):
     return DataSet.open(quick_data)
 
 
-def evaluation_of(dataset, examples=40, batch_size=16, seed=1, model_seed=0):
+def evaluation_of(dataset, examples=40, batch_size=16, seed=1, model_seed=0, masking=None):
     keras.utils.set_random_seed(model_seed)
     settings = Electra("electra_tiny", discriminator=SIZES, generator_depth=1.0)
-    objective = ReplacedTokenDetection(settings, Masking(), Tokens.of(dataset.tokenizer), steps=10)
+    objective = ReplacedTokenDetection(settings, masking or Masking(), Tokens.of(dataset.tokenizer), steps=10)
     return DetectionEvaluation(objective, dataset, examples, batch_size, seed, eager=True)
 
 
 def test_masks_samples_and_corruptions_never_change(dataset):
     first, again = evaluation_of(dataset), evaluation_of(dataset)
     assert first() == first() == again()
+
+
+@pytest.mark.parametrize("unit", ["token", "ngram"])
+def test_what_is_judged_does_not_depend_on_the_batch_size(dataset, unit):
+    """90 examples are drawn in two blocks, and judged in batches of 16, of 30, or at once."""
+    found = [evaluation_of(dataset, 90, batch_size, masking=Masking(unit=unit))() for batch_size in (16, 30, 128)]
+    for name, value in found[0].items():
+        assert [other[name] for other in found[1:]] == pytest.approx([value] * 2, rel=1e-5), name
 
 
 @pytest.mark.slow

@@ -6,6 +6,9 @@ import pytest
 
 from electra_tf.errors import ConfigError
 from electra_tf.models.presets import PRESETS
+from electra_tf.optimizers import AdamW
+from electra_tf.optimizers.schedules import Schedule
+from electra_tf.pretraining.masking import Masking
 from electra_tf.pretraining.run import pretrain
 from electra_tf.pretraining.settings import Electra, MaskedLM
 from electra_tf.training.recipe import Recipe
@@ -171,7 +174,45 @@ def test_a_generator_as_large_as_its_discriminator_gets_a_warning_that_says_why(
 )
 def test_what_no_new_run_should_have_is_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
-        Electra(**settings).check_new()
+        Electra(**settings).check_new(Masking())
+
+
+@pytest.mark.parametrize("kind", ["two_towers", "uniform"])
+def test_how_masks_look_is_not_asked_where_nobody_sees_them(kind):
+    settings = Electra(generator_kind=kind)
+    for masking, words in (
+        ({"mask_token_prob": 1.0}, "mask_token_prob with the generator"),
+        ({"random_token_prob": 0.1, "random_special_tokens": True}, "random_token_prob, random_special_tokens with"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            settings.check_new(Masking(**masking))
+    settings.check_new(Masking(mask_prob=0.3, unit="word", count_special_tokens=True))
+
+
+def test_masking_that_does_nothing_is_refused_in_a_new_run(quick_data, tmp_path):
+    for masking, words in (
+        (Masking(ascii_words=True), "ascii_words with a vocabulary of word pieces"),
+        (Masking(by_coins=True, count_special_tokens=True), "count_special_tokens with by_coins"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            pretrain(quick_data, tmp_path / "run", Electra("electra_tiny"), masking=masking, stream=io.StringIO())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "settings, optimizer, words",
+    [
+        (MaskedLM("electra_tiny"), AdamW(clip_apart=True), r"one part of weights \(encoder\)"),
+        (Electra("electra_tiny"), AdamW(clip_apart=True, clip_norm=None), "clip_apart with clip_norm = None"),
+    ],
+    ids=["one part", "no clipping"],
+)
+def test_clipping_apart_what_is_not_clipped_or_is_one_part_is_refused(settings, optimizer, words, quick_data, tmp_path):
+    recipe = Recipe(steps=2, batch_size=8, compiler="eager")
+    schedule = Schedule(warmup_steps=0)
+    with pytest.raises(ConfigError, match=words):
+        pretrain(quick_data, tmp_path / "run", settings, recipe, optimizer=optimizer, schedule=schedule)
+    assert not (tmp_path / "run/run.json").exists()
 
 
 def test_what_no_new_run_should_have_is_refused_before_anything_is_written(quick_data, tmp_path):

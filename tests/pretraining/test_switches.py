@@ -208,6 +208,24 @@ def test_clipped_apart_each_towers_step_follows_from_its_own_norm(apart):
         np.testing.assert_allclose(step.weights[name], weight - 1e-2 * update, rtol=1e-4, atol=1e-7, err_msg=name)
 
 
+def test_bias_is_corrected_from_the_step_at_which_a_weight_begins():
+    """Against the formula: by the same gradient each time, every corrected step is the rate, up to epsilon."""
+    objective = objective_of(dataclasses.replace(SETTINGS, generator_steps=2, embedding_sharing="none"))
+    optimizer = AdamW(bias_correction=True, epsilon=1e-12, weight_decay=0.0, clip_norm=None)
+    step = Step(objective, optimizer, STEADY, 10, 0, "eager")
+    late, early = "discriminator/embeddings/norm/beta", "generator/embeddings/norm/beta"
+    before = {name: step.weights[name].numpy() for name in (late, early)}
+    random = np.random.default_rng(0)
+    gradients = {n: tf.constant(random.choice([-1.0, 1.0], w.shape), tf.float32) for n, w in step.trained.items()}
+    rates = []
+    for _ in range(4):
+        rates.append(float(step.rate()))
+        step.apply_gradients({name: step._once_begun(name, gradient) for name, gradient in gradients.items()})
+        for name, so_far in ((late, rates[2:]), (early, rates)):
+            moved = before[name] - step.weights[name]
+            np.testing.assert_allclose(moved, sum(so_far) * gradients[name], rtol=1e-3, atol=1e-7, err_msg=name)
+
+
 @pytest.mark.slow
 def test_beta_2_by_itself_forgets_half_within_ten_million_tokens(quick_data, tmp_path):
     run(quick_data, tmp_path / "run", optimizer=AdamW(beta_2="auto"))
