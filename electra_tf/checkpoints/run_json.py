@@ -63,8 +63,10 @@ def tokenizer_checksums(model_dir) -> dict[str, str]:
 
 
 def _check_tokenizer(model_dir, expected):
-    found = tokenizer_checksums(model_dir) if (model_dir / TOKENIZER).is_dir() else {}
-    if changed := [name for name, digest in expected.items() if found and found.get(name) != digest]:
+    if not (model_dir / TOKENIZER).is_dir():
+        return  # a resume writes it anew, from the data
+    found = tokenizer_checksums(model_dir)
+    if changed := [name for name, digest in expected.items() if found.get(name) != digest]:
         raise CheckpointError(
             f"the tokenizer of the run was changed, or lost files: {', '.join(changed)}",
             where=model_dir / TOKENIZER,

@@ -49,6 +49,7 @@ from electra_tf.training.state import State
 from electra_tf.training.step import Step
 
 _LOOP_SECONDS = 10.0
+_TAKEN_OVER = "initial_weights.txt"
 
 
 class Evaluation(Protocol):
@@ -148,17 +149,22 @@ def train(
         due = {"every": recipe.checkpoint_every, "last": recipe.steps}
         kept = Kept(recipe.keep, recipe.milestone_every, plan.keep_best, plan.select, **due)
         state = State(model_dir, trainer, facts, kept, writes=chief)
-        state.check_space()
         index = state.restore(display.say)
         step = index["step"] if index else 0
+        if step < recipe.steps:
+            state.check_space()
         if index:
-            _say_what_changed(index.get("environment", {}), environment, display.say)
+            _say_what_changed(index.get("environment", {}), environment, recipe, display.say)
             description |= {"start": begun["start"]} if "start" in begun else {}
             if start is not None and start.names() != begun.get("start"):
                 display.say(f"warning: the run goes on from its own step {step:,}, and takes no weights from elsewhere")
-        elif start is not None:
-            _take_over(start, plan, trainer.step, model_dir, chief, display.say)
-            description["start"] = start.names()
+        else:
+            if chief:
+                with writing(model_dir):
+                    (model_dir / _TAKEN_OVER).unlink(missing_ok=True)  # of a run that was not begun
+            if start is not None:
+                _take_over(start, plan, trainer.step, model_dir, chief, display.say)
+                description["start"] = start.names()
         _check_together(strategy, trainer.step, model_dir)
         if chief:
             write_description(model_dir, description, source.tokenizer, operative_config)
@@ -254,7 +260,12 @@ def _build(plan, strategy):
     return objective, Trainer(strategy, step, plan.source, recipe.batch_size, recipe.seed, eager)
 
 
-def _say_what_changed(before, now, say):
+def _say_what_changed(before, now, recipe, say):
+    if recipe.normalise_per_replica and before.get("devices", now["devices"]) != now["devices"]:
+        say(
+            f"warning: losses are divided by what each device has (Recipe.normalise_per_replica), and these are now "
+            f"{now['devices']}, before {before['devices']}: from here on the run is another one"
+        )
     changed = [f"{name}: {before.get(name)} -> {value}" for name, value in now.items() if before.get(name) != value]
     if changed:
         say(f"the last bits of this run may now differ, since it changed: {'; '.join(changed)}")
@@ -268,8 +279,8 @@ def _take_over(start, plan, step, model_dir, chief, say):
             group[name].assign(values[name])
     if chief:
         with writing(model_dir):
-            write_text(model_dir / "initial_weights.txt", "".join(f"{taken}\n" for taken in report))
-    say(f"{summary(report)} (initial_weights.txt lists them)")
+            write_text(model_dir / _TAKEN_OVER, "".join(f"{taken}\n" for taken in report))
+    say(f"{summary(report)} ({_TAKEN_OVER} lists them)")
 
 
 def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, chief, signals, profile):

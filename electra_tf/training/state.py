@@ -75,9 +75,8 @@ class State:
         self.kept.remove_others(self.model_dir, step)
 
     def newest(self) -> Path | None:
-        """The folder of the newest checkpoint."""
-        checkpoints = list_checkpoints(self.model_dir)
-        return checkpoints[-1][1] if checkpoints else None
+        """The folder of the checkpoint that was written or restored last, which is whole."""
+        return dict(list_checkpoints(self.model_dir)).get(self.saved_step)
 
     def restore(self, say=to_stderr) -> dict | None:
         """Restores the newest intact checkpoint; returns its index, or None where there is none.

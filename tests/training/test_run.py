@@ -33,7 +33,7 @@ from electra_tf.pretraining.settings import Electra
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 from electra_tf.training.recipe import Recipe
-from electra_tf.training.run import _never_at_its_peak, _off_the_grid
+from electra_tf.training.run import _never_at_its_peak, _off_the_grid, _say_what_changed
 from electra_tf.training.run_description import _goes_on, write_description
 
 
@@ -416,6 +416,44 @@ def test_a_flipped_byte_of_the_newest_state_is_told_by_inspect(copied):
     assert facts["step"] == 5
     assert facts["checkpoints"][5] == "intact"
     assert facts["checkpoints"][6].startswith("damaged: the file does not match its checksum")
+
+
+def test_a_runs_emptied_tokenizer_is_missed_and_a_lost_one_is_written_anew(copied, quick_data, tiny_model, tiny_recipe):
+    vocabulary = copied / "tokenizer" / "vocab.txt"
+    before = vocabulary.read_bytes()
+    for path in (copied / "tokenizer").iterdir():
+        path.unlink()
+    with pytest.raises(CheckpointError, match=r"lost files: .*vocab\.txt"):
+        pretrain(quick_data, copied, tiny_model, tiny_recipe)
+    (copied / "tokenizer").rmdir()
+    assert pretrain(quick_data, copied, tiny_model, tiny_recipe, stream=io.StringIO())["finished"]
+    assert vocabulary.read_bytes() == before
+
+
+def test_a_finished_run_asks_for_no_room_and_an_unfinished_one_does(
+    copied, quick_data, tiny_model, tiny_recipe, monkeypatch
+):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10, total=10, used=0))
+    assert pretrain(quick_data, copied, tiny_model, tiny_recipe, stream=io.StringIO())["finished"]
+    with pytest.raises(OutputError, match=r"0\.00 GB are free"):
+        longer = dataclasses.replace(tiny_recipe, steps=8)
+        pretrain(quick_data, copied, tiny_model, longer, extend=True, stream=io.StringIO())
+
+
+def test_other_devices_under_losses_of_each_device_are_another_run_and_that_is_said():
+    before, now, said = {"devices": "1 x CPU", "threads": 2}, {"devices": "2 x CPU", "threads": 2}, []
+    _say_what_changed(before, now, Recipe(normalise_per_replica=True), said.append)
+    assert "these are now 2 x CPU, before 1 x CPU: from here on the run is another one" in said[0]
+    _say_what_changed(before, now, Recipe(), said.append)
+    assert said[2:] == ["the last bits of this run may now differ, since it changed: devices: 1 x CPU -> 2 x CPU"]
+
+
+def test_the_list_of_weights_taken_over_by_a_run_that_never_began_goes(quick_data, tiny_model, tiny_recipe, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "initial_weights.txt").write_text("all of them\n")
+    recipe = dataclasses.replace(tiny_recipe, steps=1)
+    pretrain(quick_data, tmp_path / "run", tiny_model, recipe, stream=io.StringIO())
+    assert not (tmp_path / "run" / "initial_weights.txt").exists()
 
 
 def test_weights_that_are_not_finite_are_not_saved(quick_data, tiny_model, tiny_recipe, tmp_path):
