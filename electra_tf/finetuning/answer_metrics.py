@@ -31,12 +31,6 @@ def word_f1(gold: str, said: str) -> float:
     return _f1(normalised(gold).split(), normalised(said).split())
 
 
-def word_f1_of_none(gold: str, said: str) -> float:
-    """As `word_f1`, but 1 where neither has any (SQuAD 2.0)."""
-    gold, said = normalised(gold).split(), normalised(said).split()
-    return _f1(gold, said) if gold and said else float(gold == said)
-
-
 def character_f1(gold: str, said: str) -> float:
     """Of the characters they have in common, whatever their order (KorQuAD)."""
     gold, said = (list(normalised_korean(text).replace(" ", "")) for text in (gold, said))
@@ -45,6 +39,11 @@ def character_f1(gold: str, said: str) -> float:
 
 def exact_match_korean(gold: str, said: str) -> float:
     return float(normalised_korean(gold) == normalised_korean(said))
+
+
+def of_none(gold: str, said: str, exact=exact_match, f1=word_f1) -> float:
+    """An F1 that is 1 where neither has any word (SQuAD 2.0)."""
+    return f1(gold, said) or exact(gold, said)
 
 
 def no_answer_scores(
@@ -66,7 +65,7 @@ def no_answer_scores(
     has = np.array([texts != [""] for texts in golds])
     given = {
         "exact": np.array([max(exact(g, s) for g in texts) for texts, s in zip(golds, said, strict=True)]),
-        "f1": np.array([max(f1(g, s) or exact(g, s) for g in texts) for texts, s in zip(golds, said, strict=True)]),
+        "f1": np.array([max(of_none(g, s, exact, f1) for g in texts) for texts, s in zip(golds, said, strict=True)]),
     }
     odds, found = np.array(no_answer, float), {}
     for name, scores in given.items():

@@ -66,7 +66,7 @@ def test_f1_is_squads_on_1000_random_pairs():
     for _ in range(1000):
         gold, said = (" ".join(chance.choices(words, k=chance.randint(0, 6))) for _ in range(2))
         assert answer_metrics.word_f1(gold, said) == pytest.approx(_squad_f1(gold, said))
-        again = answer_metrics.word_f1_of_none(gold, said)
+        again = answer_metrics.of_none(gold, said)
         empty = not answer_metrics.normalised(gold) or not answer_metrics.normalised(said)
         expected = float(answer_metrics.normalised(gold) == answer_metrics.normalised(said)) if empty else None
         assert again == pytest.approx(_squad_f1(gold, said) if expected is None else expected)
@@ -78,7 +78,7 @@ def test_pairs_are_scored_as_the_original_scripts_did(shared):
         golds, said = one["golds"], one["prediction"]
         for name, exact, f1 in (
             ("squad_v1", answer_metrics.exact_match, answer_metrics.word_f1),
-            ("squad_v2", answer_metrics.exact_match, answer_metrics.word_f1_of_none),
+            ("squad_v2", answer_metrics.exact_match, answer_metrics.of_none),
             ("korquad", answer_metrics.exact_match_korean, answer_metrics.character_f1),
         ):
             if name not in one:

@@ -203,7 +203,7 @@ _EVALUATION = "evaluation_of_the_same_at_best_f1_threshold"
 def test_scores_of_pairs_are_those_of_the_scripts(scoring):
     ways = {
         "squad_v1": (answer_metrics.exact_match, answer_metrics.word_f1),
-        "squad_v2": (answer_metrics.exact_match, answer_metrics.word_f1_of_none),
+        "squad_v2": (answer_metrics.exact_match, answer_metrics.of_none),
         "korquad": (answer_metrics.exact_match_korean, answer_metrics.character_f1),
     }
     for one in scoring[0]["pairs"]:
