@@ -18,6 +18,7 @@ from electra_tf.checkpoints.read_write_options import Reading, Writing, settings
 from electra_tf.checkpoints.reading import as_tower, damage_told, lacks_configuration, read_model, towers_of
 from electra_tf.checkpoints.run_directory import read_run
 from electra_tf.checkpoints.run_json import read_description
+from electra_tf.checkpoints.shared_tables import with_copies
 from electra_tf.checkpoints.transformers_folder import FORMS, folder_tensors, other_fields, wrapper_of_weights
 from electra_tf.checkpoints.translation import with_tower_called
 from electra_tf.checkpoints.weight_names import TOWERS
@@ -205,20 +206,22 @@ def _whole_as_tf1(source, kind, output, settings, say) -> Path:
     if kind == "run_directory":
         with damage_told(source):
             run = read_run(source)
-        albert = next(iter(run.towers.values())).model_type == "albert"
+        kinds = {tower: config.model_type for tower, config in run.towers.items()}
+        albert = "albert" in kinds.values()
         if albert and len(run.towers) == 1:
             slots = (with_tower_called(group, *run.towers, "encoder") for group in (run.slots_m, run.slots_v))
             return write_albert(output, read_model(source), *slots, run.step)
         if albert:
+            towers = ", ".join(f"the {tower} is an {kind.upper()}" for tower, kind in kinds.items())
             raise CheckpointError(
-                "the run has two ALBERTs, and Google's code names one",
+                f"{towers}: Google's code has no names for an ALBERT beside another encoder",
                 where=source,
-                expected="one of them",
+                expected="one ALBERT, or ELECTRAs alone",
                 remedy="write each tower by itself, with --tower",
             )
         check_google_computes(settings, run.towers)
         say(f"the tokenizer stays behind, since tf1 holds none: {run.tokenizer}")
-        return write_tf1(output, run.weights, run.slots_m, run.slots_v, run.step)
+        return write_tf1(output, *_as_google_shares(run, say), run.step)
     if tokenizer := tokenizer_beside(Path(source)):
         say(f"the tokenizer stays behind, since tf1 holds none: {tokenizer}")
     if is_albert(source):
@@ -227,6 +230,17 @@ def _whole_as_tf1(source, kind, output, settings, say) -> Path:
         return write_albert(output, weights, found.slots_m, found.slots_v, found.step)
     checkpoint = read_tf1(source, **{tower: settings_of(settings, tower) for tower in TOWERS})
     return write_tf1(output, checkpoint.weights, checkpoint.slots_m, checkpoint.slots_v, checkpoint.step)
+
+
+def _as_google_shares(run, say):
+    """Weights and both moments, in which towers share their embeddings or all they have, as TF-V1 has names for."""
+    shared = {own: other for own, other in run.shared.items() if not own.endswith("/embeddings/")}
+    groups = run.weights, run.slots_m, run.slots_v
+    is_whole = len(run.towers) == 2 and not any(name.startswith("generator/") for name in run.weights)
+    if is_whole or not shared or any("/embeddings/" in own for own in shared):
+        return groups  # the word table alone is refused, with its reason
+    say(f"written twice, since TF-V1 has no names for it when it is shared: {', '.join(shared)}")
+    return [with_copies(group, shared) for group in groups]
 
 
 def _join(source, generator, output, to, sharing, keep_tied, settings) -> Path:

@@ -87,7 +87,10 @@ def _read_run(path, reading):
     weights = {n: array for n, array in with_copies(run.weights, run.shared).items() if n.startswith(prefixes)}
     weights = translate(weights, model_tensors(asdict(config), own, heads), "ours", "ours", path)
     weights = with_tower_called(weights, own, "encoder")
-    return LoadedModel(class_with(config.model_type, heads), config, weights, heads, tokenizer=run.tokenizer)
+    model = LoadedModel(class_with(config.model_type, heads), config, weights, heads, tokenizer=run.tokenizer)
+    if "replaced_token" in heads and run.run["settings"].get("Electra", {}).get("judged") == "electric":
+        model.fields[OWN] = {"judged": "electric"}
+    return model
 
 
 def _read_tuned(run, path, task):

@@ -40,7 +40,7 @@ _BESIDE = {
 _BESIDE |= {"albert": ("pooler", "replaced_token", "conditional_answers")}
 
 
-OWN = "electra_tf"  # in `config.json`: what we say of a fine-tuned model, see `formats`
+OWN = "electra_tf"  # in `config.json`: what we say of a fine-tuned model, or of Electric's, see `formats`
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ def model_card(model_dir, tower: str, task: str | None = None) -> str:
     holder = class_with(config["model_type"], own_heads)
     drawn = "pooler" in {*MODEL_CLASSES[holder].heads} - {*own_heads}
     pooler = "\nIts pooler was not trained: one was drawn, so that every opening has the same.\n" if drawn else ""
+    energy = settings.get("Electra", {}).get("judged") == "electric" and tower == "discriminator"
+    pooler += _ENERGY if energy else ""
     metrics = {name: value for name, value in evaluation.items() if name not in ("step", "kind", "wall")}
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items())
     heads = {"num_attention_heads": config["num_attention_heads"]}
@@ -90,6 +92,9 @@ As a TF-V1 checkpoint, for Google's code: {to_tf1}.
 {_UNSAID}"""
 
 
+_ENERGY = """
+Its output for a token is an energy (Electric), no logit of being replaced: the lower, the likelier is the token there.
+"""
 _UNSAID = """
 Its licence and language are not known here: before you publish it, add `license:` and `language:` at the top.
 """

@@ -33,10 +33,18 @@ def open_model(flag_values):
     tokens than the model.
     """
     from electra_tf.checkpoints import load_tower
+    from electra_tf.checkpoints.loaded_model import OWN
     from electra_tf.text.tokenizer import Tokenizer
 
     settings = {"num_attention_heads": flag_values.heads} if flag_values.heads else None
     tower = load_tower(flag_values.input, flag_values.tower, settings)
+    if tower.fields.get(OWN, {}).get("judged") == "electric":
+        raise CheckpointError(
+            "this was trained as Electric: what it gives for a token is an energy, and not whether it was replaced",
+            where=flag_values.input,
+            expected="a discriminator of replaced tokens",
+            remedy="for energies call the model: the lower, the likelier is a token (docs/recipes.md)",
+        )
     vocabulary = flag_values.vocab or tower.tokenizer
     if vocabulary is None:
         raise InputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from electra_tf.checkpoints.run_checkpoints import to_stderr
 from electra_tf.errors import ConfigError
 
 
@@ -106,7 +107,11 @@ def configured(
     optional = {param.partition(" = ")[0] for param in usual}
     unused = [name for name in bound if name.rpartition(".")[0] not in used and f"%{name}" not in text]
     unused = [name for name in unused if name not in optional]
-    if unused:
+    typed = {param.partition("=")[0].strip() for param in params}
+    of_optimizers = "Recipe.optimizer" in typed and {name.partition(".")[0] for name in unused} <= {"AdamW", "Lamb"}
+    if unused and of_optimizers and not typed & {*unused}:
+        to_stderr(f"warning: since another optimizer was chosen, these of the files do not hold: {', '.join(unused)}")
+    elif unused:
         raise ConfigError(
             f"nothing uses {', '.join(unused)}",
             where=where,

@@ -230,6 +230,8 @@ class ReplacedTokenDetection:
         if not missing or self.settings.generator_steps:
             return
         expected, remedy = "a checkpoint with one", "add --init_generator"
+        if missing[0] != "generator":
+            expected, remedy = "a run or TF-V1 checkpoint with both", "name such a one with --init_checkpoint"
         if not self.settings.freeze_generator:
             expected += ", or one that starts anew and first learns alone"
             remedy += ", or the steps it learns alone: --gin_param 'Electra.generator_steps = 1000'"

@@ -13,14 +13,15 @@ from electra_tf.training.metrics import area_under_curve
 from electra_tf.training.randomness import seed_of, uniform
 
 
-def _all_hidden(masking: Masking) -> Masking:
+def _all_hidden(masking: Masking, as_early: bool) -> Masking:
     """Every judged position shows [MASK]: tokens that training leaves in view are predicted by copying them.
 
     Whatever the compat, no place is drawn twice, since it would not be defined which of two corruptions a token gets,
-    and no coins are thrown, which may hide nothing at all of a few rows.
+    and no coins are thrown, which may hide nothing at all of a few rows (but in early runs: `as_early`).
     """
     share = masking.last_mask_prob or masking.mask_prob
-    never = dict.fromkeys(("random_special_tokens", "draw_with_replacement", "by_coins"), False)
+    never = dict.fromkeys(("random_special_tokens", "draw_with_replacement"), False)
+    never |= {"by_coins": masking.by_coins and as_early}
     always = {"mask_prob": share, "last_mask_prob": None, "mask_token_prob": 1.0, "random_token_prob": 0.0}
     return dataclasses.replace(masking, **never, **always)
 
@@ -51,7 +52,7 @@ class DetectionEvaluation:
         drawn_at_once: int | None = DRAWN_AT_ONCE,
     ):
         self.objective, tokens = objective, objective.tokens
-        hidden = _all_hidden(objective.masking)
+        hidden = _all_hidden(objective.masking, as_early=not drawn_at_once)
         arrays = dataset.examples("held_out", limit=examples)
         ids, real = arrays["input_ids"], arrays["input_mask"]
         random = np.random.default_rng(seed)
@@ -124,7 +125,7 @@ class MaskedLMEvaluation:
     ):
         self.objective = objective
         arrays = dataset.examples("held_out", limit=examples)
-        hidden = None if dataset.manifest.stored_masks else _all_hidden(objective.masking)
+        hidden = None if dataset.manifest.stored_masks else _all_hidden(objective.masking, as_early=not drawn_at_once)
         batch_size = min(rows, len(arrays["input_ids"]))
         draw = lambda batch, number: objective.draw(batch, seed, number, hidden)  # noqa: E731
         drawn = drawn_once(arrays, draw, drawn_at_once or batch_size)

@@ -106,17 +106,17 @@ def chosen_units(candidates, unit, numbers: Numbers, count, limit: int):
 def one_by_one(candidates, opens, starts, numbers: Numbers, count, limit: int, shares: list[float]):
     """As `whole_units`, in the way of Google's ALBERT; `count` is not passed, and reached wherever words allow."""
     rank = tf.cumsum(tf.cast(candidates, tf.int32), axis=1) - 1  # a token's number among the maskable ones
-    gram = accepted_grams(candidates, starts, rank, numbers, count, shares)
+    gram = accepted_grams(candidates, opens, starts, rank, numbers, count, shares)
     chosen = candidates & (tf.gather(gram, tf.maximum(rank, 0), batch_dims=1) > 0)
     order = tf.argsort(tf.where(chosen, 0, 1), axis=1, stable=True)
     return order[:, :limit], tf.cast(tf.reduce_sum(tf.cast(chosen, tf.int32), axis=1), tf.float32)
 
 
-def accepted_grams(candidates, starts, rank, numbers: Numbers, count, shares: list[float]):
+def accepted_grams(candidates, opens, starts, rank, numbers: Numbers, count, shares: list[float]):
     """Int32 [B, T]: which n-gram the maskable token of each number is masked with, from 1 on; 0: with none.
 
     At one word after another, in random order, an n-gram is tried. One that is too long for what is left to mask is
-    made shorter, one that meets a masked word is left out; beyond the row's last word there is none.
+    made shorter, one that meets a masked word is left out; beyond the last word of a run there is none.
     Source: google-research/albert, create_pretraining_data.py, `create_masked_lm_predictions`.
     """
     rows, length = candidates.shape
@@ -126,6 +126,8 @@ def accepted_grams(candidates, starts, rank, numbers: Numbers, count, shares: li
     first = tf.gather(rank, tf.argsort(tf.where(starts, 0, 1), axis=1, stable=True), batch_dims=1)
     first = tf.where(place < words[:, None], first, total[:, None])  # of each word; those after the last are empty
     first = tf.concat([first, tf.repeat(total[:, None], len(shares), 1)], 1)
+    run = tf.where(candidates, tf.cumsum(tf.cast(opens, tf.int32), axis=1), length)
+    run = tf.sort(run, axis=1)  # of the maskable tokens by their rank
     turn = tf.argsort(tf.where(place < words[:, None], numbers.order, 2.0), axis=1, stable=True)
     sizes = 1 + _first_beyond(shares, numbers.lengths)
     words_long = tf.range(1, len(shares) + 1)[None, :]
@@ -136,7 +138,9 @@ def accepted_grams(candidates, starts, rank, numbers: Numbers, count, shares: li
     def try_one(number, gram):
         word = turn[:, number]
         begin = tf.gather(first, word, batch_dims=1)[:, None]
-        ends = tf.gather(first, word[:, None] + words_long, batch_dims=1)
+        own = tf.gather(run, tf.minimum(begin, length - 1), batch_dims=1)
+        end = tf.reduce_sum(tf.cast((run <= own) & (place < total[:, None]), tf.int32), axis=1, keepdims=True)
+        ends = tf.minimum(tf.gather(first, word[:, None] + words_long, batch_dims=1), end)
         fits = (words_long <= sizes[:, number, None]) & (ends - begin <= left(gram)[:, None])
         here = (place >= begin) & (place < tf.reduce_max(tf.where(fits, ends, 0), axis=1, keepdims=True))
         free = (number < words) & ~tf.reduce_any(here & (gram > 0), axis=1)

@@ -30,6 +30,7 @@ OBJECTIVES = {
 # The same two by the class of settings, which a run always has.
 OF_SETTINGS = {kind: both for kind, *both in OBJECTIVES.values()}
 _USUAL = "electra"
+_FLAG_OF = {"two_towers": "--init_checkpoint, in a run or TF-V1 checkpoint that has both towers"}
 _HALF_LIFE = 10e6  # tokens, of `beta_2 = 'auto'`
 
 
@@ -93,7 +94,7 @@ def pretrain(
         masking.check_new(dataset.tokenizer)
     if start is None and is_new:
         dataset.tokenizer.check_distinct()  # a model that has learned with such a vocabulary goes on with it
-    _check_settings(settings, masking, tokens, recipe, start)
+    _check_settings(settings, masking, tokens, recipe, start, is_new)
     masking.predictions(dataset.manifest.length)  # refuses what no row of this length can have
     if optimizer.beta_2 == "auto":
         memory = 0.5 ** (recipe.batch_size * dataset.manifest.length / _HALF_LIFE)
@@ -152,9 +153,9 @@ def _unknown(dataset):
     )
 
 
-def _check_settings(settings, masking, tokens, recipe, start):
+def _check_settings(settings, masking, tokens, recipe, start, is_new):
     masking.check(tokens)
-    if start is not None and settings.initial_weights != "random":
+    if is_new and start is not None and settings.initial_weights != "random":
         raise ConfigError(
             f"initial_weights is {settings.initial_weights!r}, and there is a checkpoint to start from",
             where=type(settings).__name__,
@@ -169,12 +170,12 @@ def _check_settings(settings, masking, tokens, recipe, start):
             where="Electra",
             expected="less than all, or the discriminator never learns",
         )
-    if settings.freeze_generator and start is None:
+    if is_new and settings.freeze_generator and start is None:
         raise ConfigError(
             "the generator is frozen, and there is no checkpoint to take it from",
             where="Electra.freeze_generator",
             expected="a generator that has learned",
-            remedy="name one that is trained, with --init_generator",
+            remedy=f"name one that is trained, with {_FLAG_OF.get(settings.generator_kind, '--init_generator')}",
         )
     if settings.judged == "electric" and masking.last_mask_prob:
         raise ConfigError(

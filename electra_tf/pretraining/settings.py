@@ -16,6 +16,7 @@ from electra_tf.settings import check_numbers
 INITIAL_WEIGHTS = ("random", "informed")
 GENERATORS = ("masked", "shared", "two_towers", "uniform")
 JUDGED = ("replaced", "electric")
+_SHOWN_AT_MASKS = ("mask_token_prob", "random_token_prob", "random_special_tokens")
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,13 @@ class Electra:
     def check_new(self, masking: Masking) -> None:
         """Raises `ConfigError` for what no new run should have; one that was begun so goes on."""
         if self.generator_kind in ("two_towers", "uniform"):
-            usual = Masking()
-            shown = ("mask_token_prob", "random_token_prob", "random_special_tokens")
-            if changed := [name for name in shown if getattr(masking, name) != getattr(usual, name)]:
+            usual = {name: getattr(Masking(), name) for name in _SHOWN_AT_MASKS}
+            if changed := [name for name, value in usual.items() if getattr(masking, name) != value]:
                 raise ConfigError(
                     f"{', '.join(changed)} with the generator {self.generator_kind!r}",
                     where="Masking",
-                    expected="nothing: no encoder sees the masked text",
-                    remedy=f"leave {'it' if len(changed) == 1 else 'them'} out",
+                    expected="the defaults: no encoder sees the masked text",
+                    remedy=" ".join(f"--gin_param 'Masking.{name} = {usual[name]}'" for name in changed),
                 )
         if self.judged == "electric":
             off = {"temperature": 1.0, "first_temperature": None, "disallow_correct": False, "vocabulary_multiple": 1}

@@ -36,6 +36,7 @@ from electra_tf.training.programs import hush_xla
 from electra_tf.training.progress import Display
 from electra_tf.training.recipe import Recipe
 from electra_tf.training.run_description import (
+    RULES,
     alone_in,
     begun_run,
     check_same_run,
@@ -68,8 +69,8 @@ class Plan:
         settings: the objective's dataclasses, each told apart by the name of its class.
         recipe, schedule, optimizer, source: see their classes.
         build: makes the objective; called in the strategy's scope, once Keras is seeded.
-        evaluation: makes its evaluation, or None; the third argument is `DRAWN_AT_ONCE`, or None for a run begun
-            before there was such a number. advice: warnings to begin with.
+        evaluation: makes its evaluation, or None; the third argument is `DRAWN_AT_ONCE`, or None by rules that draw for
+            each batch, see `RULES`. advice: warnings to begin with.
         select, keep_best: the metric of an evaluation whose best checkpoints are kept, the larger the better, or None;
             and how many of them.
     """
@@ -130,10 +131,9 @@ def train(
         source.verify(display.say)
         if recipe.compiler in ("islands", "xla"):
             hush_xla()
-        objective, trainer = _build(plan, strategy)
-        description = describe_run(plan, objective)
-        drawn_at_once = begun.get("drawn_at_once") if begun else DRAWN_AT_ONCE
-        description |= {"drawn_at_once": drawn_at_once} if drawn_at_once else {}
+        rules = begun.get("rules", 1) if begun else RULES
+        objective, trainer = _build(plan, strategy, rules)
+        description = describe_run(plan, objective) | {"rules": rules}
         if begun:
             check_same_run(begun, description, plan, extend, model_dir, display.say)
         else:
@@ -173,7 +173,7 @@ def train(
 
         evaluation = None
         if plan.evaluation and recipe.eval_examples and chief:
-            evaluation = plan.evaluation(objective, recipe, drawn_at_once)
+            evaluation = plan.evaluation(objective, recipe, DRAWN_AT_ONCE if rules > 1 else None)
         replicas = 1 if on_cpu else strategy.num_replicas_in_sync
         cost = Cost(objective, source, recipe, step, replicas, evaluation.rows if evaluation else 0)
         if step < recipe.steps:
@@ -241,7 +241,7 @@ def _off_the_grid(recipe):
     )
 
 
-def _build(plan, strategy):
+def _build(plan, strategy, rules):
     recipe = plan.recipe
     keras.utils.set_random_seed(recipe.seed)  # the initial weights, the same on any number of devices
     with strategy.scope():
@@ -255,6 +255,7 @@ def _build(plan, strategy):
             recipe.compiler,
             recipe.micro_batches,
             recipe.normalise_per_replica,
+            bias_from_begin=rules > 1,
         )
     eager = recipe.compiler == "eager"
     return objective, Trainer(strategy, step, plan.source, recipe.batch_size, recipe.seed, eager)

@@ -23,6 +23,12 @@ from electra_tf.seals import sealed
 from electra_tf.training.recipe import FREE
 
 OPERATIVE = "operative_config.gin"
+# How a run is computed where that once changed: one that was begun goes on by the rules it began with.
+# 1: an evaluation draws for each of its batches, and throws coins where training does; the bias of the moments is
+#    corrected from the run's first step on.
+# 2: an evaluation draws for `DRAWN_AT_ONCE` rows, and as many as were asked for; bias is corrected from the step at
+#    which a weight begins to learn.
+RULES = 2
 _STEPS = "Recipe.steps"
 
 

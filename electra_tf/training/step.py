@@ -24,6 +24,7 @@ class Step:
         compiler: see `compilation`.
         micro_batches: parts of a replica's rows whose gradients are added up before the update.
         normalise_per_replica: each replica divides by its own totals, and means are averaged, as the originals do.
+        bias_from_begin: whether bias is corrected from the step at which a weight begins; else from the run's first.
 
     Attributes:
         weights, m, v: variables by name; m and v of those that are trained. finished: int64, number of finished steps.
@@ -41,10 +42,11 @@ class Step:
         compiler: str = "graph",
         micro_batches: int = 1,
         normalise_per_replica: bool = False,
+        bias_from_begin: bool = True,
     ):
         self.objective, self.optimizer, self.schedule, self.steps = objective, optimizer, schedule, steps
         self.seed, self.micro_batches, self.normalise_per_replica = seed, micro_batches, normalise_per_replica
-        self.weights = objective.weights
+        self.bias_from_begin, self.weights = bias_from_begin, objective.weights
         self.groups = {name: objective.group(name) for name in self.weights}
         self.groups = {name: group for name, group in self.groups.items() if group.rate}
         self.trained = {name: self.weights[name] for name in self.groups}
@@ -164,7 +166,8 @@ class Step:
 
     def _bias_scales(self, begins):
         """Of weights that move from the step `begins` on."""
-        return self.optimizer.bias_scales(tf.maximum(self.finished - begins, 0) if begins else self.finished)
+        late = begins and self.bias_from_begin
+        return self.optimizer.bias_scales(tf.maximum(self.finished - begins, 0) if late else self.finished)
 
     def _own_rate(self, rate, group: Group):
         """0 until the group begins, then up to its share of the schedule's rate in a warm-up of its own."""

@@ -99,11 +99,9 @@ def shrunken(model):
 
 
 def _shrinkable():
-    """Of files that shrink to the same settings one, but for those of tiny models, which are also trained whole
-    (`guarantees/test_every_objective.py`); most are slow.
-    """
+    """Of files that shrink to the same settings one; most are slow."""
     of_recipes = {file.name for file in FILES if file.parts[0] == "pretrain"}  # which include the model of their name
-    known = {_shrinks_to(file) for file in FILES if file.parts[0] == "pretrain" and file.stem.endswith("_tiny")}
+    known = set()
     for file in sorted(FILES, key=lambda file: file.as_posix() not in QUICK):
         included = file.parts[0] == "models" and file.name in of_recipes
         if not included and _shrinks_to(file) not in known:
@@ -128,6 +126,24 @@ def test_a_file_runs_two_shrunken_steps(file, quick_data, quick_pairs, tmp_path)
     result = pretrain(data, tmp_path / "run", shrunken(model), recipe, **settings, stream=io.StringIO())
     assert (result["step"], result["finished"]) == (2, True)
     assert math.isfinite(result["mlm_loss"])
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_a_new_run_may_have_the_settings_of_every_file(file):
+    (_, settings, masking, _, _), _ = read(file)
+    settings.check_new(masking)
+
+
+def test_another_optimizer_is_chosen_over_any_file_and_what_does_not_hold_then_is_said(capsys):
+    for file in ("albert_tiny", "electra_tiny", "electra_small_today"):
+        (*_, optimizer), text = read(file, params=["Recipe.optimizer = 'lamb'", "Lamb.beta_2 = 0.98"])
+        assert optimizer == Lamb(beta_2=0.98)
+        assert "AdamW" not in text
+        assert "these of the files do not hold: AdamW." in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"nothing uses AdamW\.beta_2"):
+        read("electra_tiny", params=["Recipe.optimizer = 'lamb'", "AdamW.beta_2 = 0.98"])
+    with pytest.raises(ConfigError, match="nothing uses Electra"):
+        read("electra_tiny", params=["Recipe.objective = 'masked_lm'"])
 
 
 GOOGLE = {"draw_with_replacement": True, "count_special_tokens": True}

@@ -4,6 +4,7 @@ Three steps prove it: its loop, written here in plain Python, gives every mask t
 what that loop gives for the same draws; and what comes of our own draws has the statistics that were recorded.
 """
 
+import dataclasses
 import json
 from itertools import chain, pairwise
 from random import Random
@@ -127,14 +128,15 @@ def grams_of(batch, masking, tokens=TOKENS, seed=0):
     """Our n-grams of a batch, the numbers they were drawn with, the ranks and candidates, and how many were wanted."""
     rows, length = batch["input_ids"].shape
     candidates = maskable(batch, tokens)
-    opens = run_starts(candidates, True)
+    opens = run_starts(candidates, masking.across_separators)
     starts = word_starts(batch["input_ids"], candidates, opens, tokens)
     random = np.random.default_rng(seed)
     numbers = Numbers(random.random([rows, length], np.float32), random.random([rows, length], np.float32), None)
     real = batch["input_mask"].numpy().sum(axis=1)
     count = np.clip(np.round(masking.mask_prob * real), 1, masking.max_predictions)
     rank = tf.cumsum(tf.cast(candidates, tf.int32), axis=1) - 1
-    draw = tf.function(lambda: accepted_grams(candidates, starts, rank, numbers, count, length_shares(masking)))
+    shares = length_shares(masking)
+    draw = tf.function(lambda: accepted_grams(candidates, opens, starts, rank, numbers, count, shares))
     return draw().numpy(), numbers, candidates.numpy(), starts.numpy(), count
 
 
@@ -157,6 +159,25 @@ def test_ours_accepts_what_googles_loop_accepts_for_the_same_draws(longer, predi
         places = np.flatnonzero(candidates[row])
         kinds = [n for n in np.unique(grams[row]) if n]
         assert [places[grams[row, : len(places)] == n].tolist() for n in kinds] == wanted
+
+
+@pytest.mark.parametrize("longer", [False, True])
+def test_without_the_compat_no_n_gram_goes_across_a_separator(longer):
+    """One at the end of a segment is cut there; with it, many go across."""
+    batch, crossed = full_rows(400, 64, [1, 1, 2], segments=4), {}
+    middle = (batch["input_ids"].numpy() == SEP)[:, 1:-1]
+    for across in (False, True):
+        masking = dataclasses.replace(published(longer), across_separators=across)
+        grams, _, candidates, _, count = grams_of(batch, masking)
+        by_place = np.zeros(candidates.shape, int)
+        for row, kept in enumerate(candidates):
+            by_place[row, kept] = grams[row, : kept.sum()]
+        before, behind = by_place[:, :-2], by_place[:, 2:]
+        crossed[across] = int((middle & (before == behind) & (before > 0)).sum())
+        assert ((by_place > 0).sum(1) <= count).all()
+        assert ((by_place > 0).sum(1) >= count - 1).all()
+    assert crossed[False] == 0
+    assert crossed[True] > 50
 
 
 def unmasked(instance):

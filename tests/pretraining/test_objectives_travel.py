@@ -1,5 +1,6 @@
 """Runs of every objective: what they leave goes to TF-V1 and transformers' folders, and starts other runs."""
 
+import dataclasses
 import io
 import json
 
@@ -13,6 +14,7 @@ from electra_tf.checkpoints.google_electra import read_tf1
 from electra_tf.checkpoints.metrics_jsonl import read_metrics
 from electra_tf.checkpoints.run_checkpoints import list_checkpoints, read_checkpoint
 from electra_tf.checkpoints.run_directory import read_run
+from electra_tf.checkpoints.shared_tables import with_copies
 from electra_tf.checkpoints.translation import with_tower_called
 from electra_tf.data.builder import build_data
 from electra_tf.errors import CheckpointError, ConfigError, DataError
@@ -168,8 +170,81 @@ def test_a_masked_lm_starts_from_a_discriminators_encoder_and_a_discriminator_fr
 
 
 def test_a_generator_of_two_towers_that_is_missing_is_asked_for(runs, pairs, tmp_path):
-    with pytest.raises(ConfigError, match="there is no generator_ltr to start from"):
+    with pytest.raises(ConfigError, match="there is no generator_ltr to start from") as error:
         pretrain(pairs, tmp_path / "run", SETTINGS["two towers"], RECIPE, start=Start(runs("uniform")))
+    assert error.value.remedy.startswith("name such a one with --init_checkpoint")
+
+
+@pytest.mark.slow
+def test_what_electric_gives_is_an_energy_and_said_to_be(runs, tmp_path, capsys):
+    """Of its run, and of the folder that comes from it: no probability of having been replaced."""
+    from electra_tf.cli.main import main
+
+    (folder,) = convert(runs("electric"), tmp_path / "hf", tower="discriminator")
+    assert json.loads((folder / "config.json").read_text())["electra_tf"] == {"judged": "electric"}
+    assert "is an energy (Electric)" in (folder / "README.md").read_text()
+    (again,) = convert(folder, tmp_path / "again", "bin")
+    for model in (runs("electric"), folder, again):
+        with pytest.raises(SystemExit) as ended:
+            main(["detect", "--input", str(model), "the river"])
+        assert ended.value.code == 2
+        assert "an energy, and not whether it was replaced" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "shared",
+    [
+        {"share_layers": True},
+        {"share_projection": True},
+        {"share_layers": True, "share_projection": True},
+        {"share_layers": True, "embedding_sharing": "none"},
+        {"share_layers": True, "generator_kind": "two_towers"},
+        {"share_layers": True, "share_projection": True, "generator_kind": "two_towers"},
+    ],
+    ids=str,
+)
+def test_towers_that_share_layers_or_projection_are_the_same_towers_in_tf1(shared, quick_data, tmp_path):
+    generator = {"hidden_size": 64, "intermediate_size": 32, "num_attention_heads": 1, "embedding_size": 8}
+    settings = Electra(discriminator=SIZES, generator=generator, **shared)
+    options = {"schedule": Schedule(warmup_steps=0), "stream": io.StringIO()}
+    pretrain(quick_data, tmp_path / "run", settings, RECIPE, **options)
+    run = read_run(tmp_path / "run")
+    (prefix,) = convert(tmp_path / "run", tmp_path / "tf1", "tf1")
+    found = read_tf1(prefix)
+    ours, theirs = with_copies(run.weights, run.shared), with_copies(found.weights, run.shared)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(theirs[name], array, err_msg=name)
+    assert {name.partition("/")[0] for name in run.weights} <= {name.partition("/")[0] for name in theirs}
+
+
+@pytest.mark.slow
+def test_an_albert_beside_an_electra_is_refused_as_tf1(quick_data, tmp_path):
+    generator = {"model_type": "albert", "hidden_size": 64, "intermediate_size": 32, "hidden_act": "gelu_new"}
+    settings = Electra(discriminator=SIZES, generator=generator)
+    pretrain(quick_data, tmp_path / "run", settings, RECIPE, stream=io.StringIO(), schedule=Schedule(warmup_steps=0))
+    with pytest.raises(
+        CheckpointError, match=r"the generator is an ALBERT: Google's code has no[\s\S]*--tower"
+    ):
+        convert(tmp_path / "run", tmp_path / "tf1", "tf1")
+    assert not (tmp_path / "tf1").exists()
+    assert convert(tmp_path / "run", tmp_path / "alone", "tf1", tower="generator")
+
+
+@pytest.mark.slow
+def test_a_run_of_a_frozen_generator_goes_on_without_what_it_was_frozen_from(runs, pairs, tmp_path):
+    settings = Electra(
+        discriminator=SIZES,
+        generator={"hidden_size": 64, "intermediate_size": 32, "embedding_size": 8},
+        embedding_sharing="none",
+        freeze_generator=True,
+    )
+    start, schedule = Start(runs("uniform"), {"generator": runs("electra")}), Schedule(warmup_steps=0)
+    for steps, given in ((2, start), (3, None)):
+        recipe = dataclasses.replace(RECIPE, steps=steps)
+        options = {"schedule": schedule, "start": given, "extend": True, "stream": io.StringIO()}
+        assert pretrain(pairs, tmp_path / "run", settings, recipe, **options)["step"] == steps
 
 
 def test_sentence_order_needs_pairs(quick_data, tmp_path):
