@@ -134,7 +134,7 @@ def _read_as(run, task):
 
 def _meaning(run, path, task, answers):
     """What its outputs mean beyond the names of labels."""
-    meaning = {name: answers[name] for name in ("may_lack", "by_characters", "scheme") if name in answers}
+    meaning = {name: answers[name] for name in ("may_lack", "by_characters", "scheme", "joined") if name in answers}
     if answers.get("may_lack"):
         inside = f"{task}/" if "tasks" in run["answers"] else ""
         best = "best_exact" if run["settings"]["FineTuning"].get("select") == "best_exact" else "best_f1"

@@ -17,6 +17,7 @@ def define_flags() -> None:
     flags.DEFINE_string("task", None, "One of the tasks, where several were learned at once.")
     flags.DEFINE_string("file", None, "Labelled texts: .csv, .tsv or .jsonl.")
     flags.DEFINE_list("text", None, "The column of the texts, or two columns for pairs; by default as it was trained.")
+    flags.DEFINE_list("choices", None, "Of the task choice: the columns of the answers, or that of a list of them.")
     flags.DEFINE_string("label", None, "The column of the labels; by default as it was trained.")
     flags.DEFINE_boolean("json", False, "Print JSON.")
     flags.mark_flags_as_required(["input", "file"])
@@ -26,7 +27,7 @@ def run(values) -> int:
     from electra_tf.finetuning.predictor import Predictor
 
     predictor = Predictor.open(values.input, values.vocab, task=values.task)
-    file = predictor.read(values.file, values.text, values.label)
+    file = predictor.read(values.file, values.text, values.label, choices=values.choices)
     print(f"{shown(values.file)}: {file.read_as}", file=sys.stderr)
     found = predictor.score(file.records)
     if values.json:

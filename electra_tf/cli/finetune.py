@@ -67,7 +67,7 @@ def run(values) -> int:
     names = ("task", "data", "train", "dev", "test", "label", "head", "long")
     told = {name: getattr(values, name) for name in names}
     told |= {name: tuple(getattr(values, name)) for name in ("text", "choices") if getattr(values, name)}
-    config, _ = begins_at(values.init_checkpoint, values.from_scratch, values.vocab)
+    config = begins_at(values.init_checkpoint, values.from_scratch, values.vocab).config
     usual = [f"Recipe.{name} = {value!r}" for name, value in USUAL.items()]
     usual += ["AdamW.bias_correction = True", f"AdamW.weight_decay = {usual_decay(config)}"]
     params = [f"FineTuning.{name} = {value!r}" for name, value in told.items() if value is not None]

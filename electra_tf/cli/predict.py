@@ -7,6 +7,7 @@ from pathlib import Path
 from absl import flags
 
 from electra_tf.errors import ConfigError, InputError, as_json, shown
+from electra_tf.finetuning.tagged_files import words_of
 
 DESCRIPTION = (
     "Answers to texts with a fine-tuned model: those on the command line, those of a file, or the lines of standard "
@@ -28,6 +29,7 @@ def define_flags() -> None:
     flags.DEFINE_string("task", None, "One of the tasks, where several were learned at once.")
     flags.DEFINE_string("file", None, "Texts: .csv, .tsv or .jsonl.")
     flags.DEFINE_list("text", None, "The column of the texts, or two columns for pairs; by default as it was trained.")
+    flags.DEFINE_list("choices", None, "Of the task choice: the columns of the answers, or that of a list of them.")
     flags.DEFINE_string("output", None, "Where the answers go, whole or not at all; by default standard output.")
     flags.DEFINE_boolean("overwrite", False, "Replace a file at --output that was not written here, or was changed.")
     flags.DEFINE_boolean("all", False, "The probabilities of all labels.")
@@ -47,7 +49,7 @@ def run(values, positional) -> int:
         raise ConfigError("the output is the file that is read", where=values.output, expected="another --output")
     predictor = open_predictor(values.input, values.vocab, values.task)
     if values.file:
-        file = predictor.read(values.file, values.text, labelled=False)
+        file = predictor.read(values.file, values.text, labelled=False, choices=values.choices)
         print(f"{shown(values.file)}: {file.read_as}", file=sys.stderr)
         records = file.records
     else:
@@ -135,7 +137,7 @@ def _of_words(predictor, answered, every):
     names = map(_cell, predictor.labels) if every else ()
     yield "\t".join(["word", "label", "probability", *names])
     for record, answers in answered:
-        for word, answer in zip(_words(record), answers, strict=True):
+        for word, answer in zip(_words(predictor, record), answers, strict=True):
             more = [_share(answer.all.get(name)) for name in predictor.labels] if every else []
             yield "\t".join([_cell(word), answer.label, _share(answer.probability), *more])
         yield ""
@@ -158,7 +160,7 @@ def _of_json(predictor, answered, every):
     kind = predictor.task.kind
     for record, answer in answered:
         if kind == "tagging":
-            words = zip(_words(record), answer, strict=True)
+            words = zip(_words(predictor, record), answer, strict=True)
             found = {"words": [{"word": word, **_fields(one, kind, every)} for word, one in words]}
         else:
             found = ({"id": record.id} if kind == "span" else {}) | _fields(answer, kind, every)
@@ -174,8 +176,8 @@ def _fields(answer, kind, every):
     return {"label": label, "probability": share, **shares}
 
 
-def _words(record):
-    return record.split() if isinstance(record, str) else record.words
+def _words(predictor, record):
+    return words_of(record, predictor.task.joined).words if isinstance(record, str) else record.words
 
 
 def _share(probability) -> str:

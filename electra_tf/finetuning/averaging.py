@@ -30,7 +30,7 @@ class Average:
                 )
 
     def __call__(self, records: Iterable) -> Iterator:
-        copies = tee(records, len(self.predictors))
+        copies = [records] * len(self.predictors) if isinstance(records, str) else tee(records, len(self.predictors))
         answers = (one(own) for one, own in zip(self.predictors, copies, strict=True))
         for several in zip(*answers, strict=True):
             if self.task.kind == "tagging":

@@ -15,15 +15,15 @@ from electra_tf.finetuning.task import Task
 from electra_tf.models.config import EncoderConfig
 
 
-def read_records(reading, path, labelled: bool = True):
+def read_records(reading, path, labelled: bool = True, joined: bool = False):
     """A file of a family: `records`, and `read_as` in words. Raises: `InputError`.
 
     Args:
-        reading: a `published.Reading`. labelled: whether what is learned is read.
+        reading: a `published.Reading`. labelled: whether what is learned is read. joined: see `read_tagged`.
     """
     text, label = reading.text, reading.label
     if reading.kind == "tagging":
-        return read_tagged(path, text[0] if text else None, label, labelled)
+        return read_tagged(path, text[0] if text else None, label, labelled, joined=joined)
     if reading.kind == "span":
         return read_questions(path, text, label, labelled)
     if reading.kind == "choice":
@@ -88,7 +88,8 @@ def task_of_model(model: LoadedModel, settings: dict, answers: dict) -> Task:
         return Classification(labels, (1.0,) * count, *own)
     if "token_classifier" in heads:
         scheme = Scheme(*answers["scheme"]) if "scheme" in answers else scheme_of([labels])
-        return Tagging(labels, (1.0,) * count, scheme, **_compat_of_tagging(settings.get("compat", ())))
+        more = _compat_of_tagging(settings.get("compat", ())) | {"joined": answers.get("joined", False)}
+        return Tagging(labels, (1.0,) * count, scheme, **more)
     if "multiple_choice" in heads:
         return Choice(settings.get("question_length") or Choice.question_length)
     if heads & {"question_answering", "conditional_answers", "answer_start"}:

@@ -3,6 +3,7 @@
 Axes: B rows, C choices, T tokens.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -107,7 +108,7 @@ class Choice:
 
 
 def completed(question: str, choice: str) -> str:
-    """The choice in the gap of the question, `_`; or behind it (RACE)."""
+    """The choice in the gap of the question, `_` or a longer line; or behind it (RACE)."""
     if "_" in question:
-        return question.replace("_", choice)
+        return re.sub("_+", lambda _: choice, question)
     return f"{question} {choice}" if question else choice

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from electra_tf.errors import InputError
-from electra_tf.finetuning.records import check_is_text, is_json, json_rows, read_file, read_text, text_of
+from electra_tf.finetuning.records import check_is_text, flags_of, is_json, json_rows, read_file, read_text, text_of
 
 _LETTERS = "ABCDEFGHIJ"
 
@@ -72,7 +72,9 @@ def read_choices(
     if rows is not None and all("article" in row and "questions" in row for _, row in rows):
         return ChoiceFile(_checked(list(_race(rows, path, labelled)), path), "RACE's JSON lines")
     if rows is None:
-        file = read_file(path, (*text, *choices), label if labelled else None)
+        remedy = f"name them with {flags_of('--text, --choices', labelled)}"
+        wanted = (*(text if named else text[:1]), *choices)
+        file = read_file(path, wanted, label if labelled else None, remedy=remedy)
         rows = [(record.where.rpartition(", ")[2], row) for record, row in zip(file.records, file.rows, strict=True)]
         read_as = file.read_as
     else:
@@ -115,9 +117,7 @@ def _rows(rows, path, text, choices, label, labelled, named):
                     f"there is no {name!r}",
                     where=place,
                     expected=f"one of {', '.join(map(repr, row))}",
-                    remedy="name them with --text, --choices and --label"
-                    if labelled
-                    else "name them in the file as in the training file, or the text with --text",
+                    remedy=f"name them with {flags_of('--text, --choices', labelled)}",
                 )
         if len(choices) == 1 and isinstance(row[choices[0]], list):
             given = tuple(text_of({choices[0]: one}, choices[0], place) for one in row[choices[0]])

@@ -21,7 +21,7 @@ from electra_tf.finetuning.inference import outputs_of, traced
 from electra_tf.finetuning.objective import outputs_of_model
 from electra_tf.finetuning.published import columns_of
 from electra_tf.finetuning.records import Record
-from electra_tf.finetuning.tagged_files import Sentence
+from electra_tf.finetuning.tagged_files import Sentence, words_of
 from electra_tf.finetuning.task import probabilities
 from electra_tf.text.tokenizer import Tokenizer
 
@@ -92,19 +92,32 @@ class Predictor:
         """Whether it was fine-tuned on pairs of texts."""
         return self.task.kind != "tagging" and len(columns_of(self.settings).text) == 2
 
-    def read(self, path, text: tuple[str, ...] | None = None, label: str | None = None, labelled: bool = True):
+    def read(
+        self,
+        path,
+        text: tuple[str, ...] | None = None,
+        label: str | None = None,
+        labelled: bool = True,
+        choices: tuple[str, ...] | None = None,
+    ):
         """A file, read as its training file was; see `families.read_records`.
 
-        `text`, `label`: other columns than those of the training file. `labelled`: whether the label is read.
+        `text`, `label`, `choices`: other columns than the training file's. `labelled`: whether the label is read.
         Raises: `InputError`; `ConfigError` where it was not fine-tuned on as many columns.
         """
         usual = columns_of(self.settings).text
-        if text and "length" in self.settings and self.task.kind != "tagging" and len(text) != len(usual):
+        if choices and self.task.kind != "choice":
+            raise ConfigError(
+                f"--choices names {', '.join(choices)}", expected="none: this model does not choose among answers"
+            )
+        own = text and "length" in self.settings and self.task.kind not in ("tagging", "choice")
+        if own and len(text) != len(usual):
             raise ConfigError(
                 f"--text names {len(text)} column{'s' * (len(text) > 1)}: {', '.join(text)}",
                 expected=f"{len(usual)}, as it was fine-tuned on {', '.join(usual)}",
             )
-        given = {name: value for name, value in {"text": text, "label": label}.items() if value}
+        given = {"text": text, "label": label, "choices": choices}
+        given = {name: value for name, value in given.items() if value}
         reading = columns_of(self.settings | given)
         names = [*reading.text, *([reading.label] if labelled and reading.label else [])]
         if len(set(names)) != len(names):
@@ -113,13 +126,21 @@ class Predictor:
                 where="--text and --label",
                 expected="a column for each text, and another one for the label",
             )
-        return read_records(reading, path, labelled)
+        return read_records(reading, path, labelled, joined=self.task.kind == "tagging" and self.task.joined)
 
     def __call__(self, records: Iterable) -> Iterator:
         """Answers in the order of the records: texts, pairs, or what the family's files hold.
 
         Of a sentence the answer is a list, an `Answer` for every word. Records are taken a few thousand at a time.
+        Raises: `ConfigError` for one text in the place of a list, and for pairs where it learned from single texts.
         """
+        if isinstance(records, str):
+            raise ConfigError(
+                "the records are one text",
+                where=records[:60],
+                expected="a list of texts, or of pairs",
+                remedy="put it into a list: [text]",
+            )
         answer, records = _ANSWERS[self.task.kind], map(self._record, records)
         while some := list(islice(records, _AT_ONCE)):
             split = self.task.split(some, self.tokenizer, self.length, learned=False)
@@ -145,8 +166,17 @@ class Predictor:
         if not isinstance(one, str) and hasattr(one, "where"):
             return one
         if self.task.kind == "tagging":
-            return Sentence(tuple(one.split() if isinstance(one, str) else one), (), "")
-        return Record((one,) if isinstance(one, str) else tuple(one), None, "")
+            return words_of(one, self.task.joined) if isinstance(one, str) else Sentence(tuple(one), (), "")
+        texts = (one,) if isinstance(one, str) else tuple(one)
+        usual = columns_of(self.settings).text
+        if "length" in self.settings and len(texts) != len(usual):
+            raise ConfigError(
+                f"{len(texts)} text{'s' * (len(texts) > 1)} at once",
+                where=texts[0][:60],
+                expected=f"{len(usual)}, as it was fine-tuned on {', '.join(usual)}",
+                remedy="give it a tuple of two" if len(usual) > 1 else "give it each text by itself",
+            )
+        return Record(texts, None, "")
 
 
 def _of_classes(task, outputs, split):

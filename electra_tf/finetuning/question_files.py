@@ -151,8 +151,8 @@ def _rows(rows, path, text, label, labelled):
                     remedy=f"name the columns with {flags_of('--text QUESTION,CONTEXT', labelled)}",
                 )
         question, context = (text_of(row, name, f"{path}, {where}") for name in text)
-        given = row.get(label) if labelled else None
-        start = row.get(f"{label}_start") if labelled else None
+        given, start = (row.get(name) if labelled else None for name in (label, f"{label}_start"))
+        given, start = (None if one != one else one for one in (given, start))  # NaN: how pandas writes nothing
         answers = ()
         given = "" if given is None else str(given)
         given = given.strip() if start in (None, "") else given

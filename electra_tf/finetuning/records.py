@@ -300,10 +300,10 @@ def _table(content, delimiter, path, quoted, names, wanted, lenient):
     if delimiter == ",":
         quoted, lenient, names = not _is_plain(content), False, None
     elif quoted is None:
-        quoted = _is_quoted(content, delimiter)
+        quoted = _is_quoted(content, delimiter) or _fits_quoted_alone(content, delimiter)
     lines, rows = _quoted_lines(content, delimiter, path) if quoted else _plain_lines(content, delimiter), []
     names, left_out = list(names) if names else None, 0
-    for at, (number, cells) in enumerate(lines):
+    for at, (number, cells) in enumerate(_without_blank(lines)):
         if names is None or (at == 0 and {*wanted} <= {cell.strip() for cell in cells}):
             names = [cell.strip() for cell in cells]
             continue
@@ -339,11 +339,34 @@ def _table(content, delimiter, path, quoted, names, wanted, lenient):
     return names or [], rows, read_as
 
 
+def _without_blank(lines):
+    """Lines as cells, without blank ones; of a single column these are rows without text, but for those at the end."""
+    width, waiting = None, []
+    for number, cells in lines:
+        if not cells:
+            waiting += [(number, [""])] if width == 1 else []
+            continue
+        width = width or len(cells)
+        yield from waiting
+        waiting = []
+        yield number, cells
+
+
 def _plain_lines(content, delimiter):
     """Only a line feed ends a line: texts of the field have other separators in them."""
     for number, line in enumerate(content.split("\n"), 1):
-        if line.rstrip("\r"):
-            yield number, line.rstrip("\r").split(delimiter)
+        line = line.rstrip("\r")
+        yield number, line.split(delimiter) if line else []
+
+
+def _fits_quoted_alone(content, delimiter) -> bool:
+    """Whether rows have as many columns each where quotes enclose cells, and only there."""
+    if len({len(cells) for _, cells in _without_blank(_plain_lines(content, delimiter))}) == 1:
+        return False
+    try:
+        return len({len(cells) for cells in _reader(content, delimiter) if cells}) == 1
+    except csv.Error:
+        return False
 
 
 def _reader(content, delimiter):
@@ -355,8 +378,7 @@ def _quoted_lines(content, delimiter, path):
     reader = _reader(content, delimiter)
     try:
         for cells in reader:
-            if cells:
-                yield reader.line_num, cells
+            yield reader.line_num, cells
     except csv.Error as error:
         place = f"{path}, line {reader.line_num}"
         raise InputError(
@@ -375,7 +397,7 @@ def _is_plain(content) -> bool:
         for _ in _reader(content, ","):
             pass
     except csv.Error as error:
-        rows = [cells for _, cells in _plain_lines(content, ",")]
+        rows = [cells for _, cells in _plain_lines(content, ",") if cells]
         cells = (cell.strip() for cells in rows for cell in cells)
         encloses = any(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells)
         return "end of data" not in str(error) and not encloses and len(set(map(len, rows))) == 1

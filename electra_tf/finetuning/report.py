@@ -8,6 +8,7 @@ import numpy as np
 
 from electra_tf.files import write_whole
 from electra_tf.finetuning import metrics
+from electra_tf.finetuning.answer_metrics import exact_match, exact_match_korean
 from electra_tf.finetuning.classification import names_of
 from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.tags import scores_by_type
@@ -154,15 +155,12 @@ def _of_words(records, answers):
 
 
 def _of_answers(records, answers):
+    """An answer that is right but for its case, articles and punctuation is shown as the right one."""
     for record, answer in zip(records, answers, strict=True):
-        right = record.golds or [""]
-        yield (
-            record.where,
-            record.question,
-            answer.label if answer.label in right else right[0],
-            answer.label,
-            (answer.probability),
-        )
+        golds = record.golds or [""]
+        is_right = any(exact_match(gold, answer.label) or exact_match_korean(gold, answer.label) for gold in golds)
+        right = answer.label if is_right else golds[0]
+        yield record.where, record.question, right, answer.label, answer.probability
 
 
 def _of_choices(records, answers):

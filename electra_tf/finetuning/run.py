@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -68,7 +69,8 @@ _SETTLED = {
     "seed": "--seeds instead",
     "objective": "the task instead",
     "eval_examples": "nothing: all dev rows are scored",
-    "eval_every": "nothing: dev rows are scored twice an epoch",
+    "eval_every": "nothing: dev rows are scored twice an epoch, or once where it has up to 8 steps",
+    "eval_seed": "nothing: nothing is drawn where dev rows are scored",
     "checkpoint_every": "nothing: a checkpoint is written where dev rows are scored",
     "keep": "FineTuning.average instead",
 }
@@ -122,7 +124,8 @@ def finetune(
         raise ConfigError(
             f"seeds are {', '.join(map(str, seeds)) or 'none'}", where="--seeds", expected="different numbers"
         )
-    config, tokenizer = begins_at(init_checkpoint, from_scratch, vocab)
+    config, tokenizer, weights = begins_at(init_checkpoint, from_scratch, vocab)
+    start = None if init_checkpoint is None else Start(init_checkpoint, vocab=vocab, sha256=_sha256(weights))
     rate = _DROPOUT.get(config.model_type) if settings.dropout is None else settings.dropout
     if rate is not None:
         config = config.replace(hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
@@ -134,18 +137,18 @@ def finetune(
     say = partial(say_on, stream)
     data = kind(settings, optimizer, config, tokenizer, say)
     with Signals() as signals, alone_in(model_dir, say) if is_chief(devices.strategy) else nullcontext():
-        done = _every_seed(data, recipe, model_dir, init_checkpoint, vocab, seeds, devices, operative_config, stream)
+        done = _every_seed(data, recipe, model_dir, start, seeds, devices, operative_config, stream)
         signals.check()
         return done
 
 
-def _every_seed(data, recipe, model_dir, init_checkpoint, vocab, seeds, devices, operative_config, stream) -> dict:
-    runs = {}
-    for seed in seeds:
-        one = dataclasses.replace(recipe, seed=seed)
-        start = Start(init_checkpoint, vocab=vocab, anew=data.heads) if init_checkpoint else None
-        folder = model_dir / f"seed-{seed}"
-        begun = begun_run(folder) or {}
+def _every_seed(data, recipe, model_dir, start, seeds, devices, operative_config, stream) -> dict:
+    runs, start = {}, None if start is None else dataclasses.replace(start, anew=data.heads)
+    begun_runs = {seed: begun_run(model_dir / f"seed-{seed}") or {} for seed in seeds}
+    for seed, begun in begun_runs.items():
+        _check_start(begun, start, model_dir / f"seed-{seed}")
+    for seed, begun in begun_runs.items():
+        one, folder = dataclasses.replace(recipe, seed=seed), model_dir / f"seed-{seed}"
         result = train(
             data.plan(one), folder, devices=devices, start=start, operative_config=operative_config, stream=stream
         )
@@ -160,7 +163,7 @@ def _every_seed(data, recipe, model_dir, init_checkpoint, vocab, seeds, devices,
     results["best_seed"] = best["seed"]
     for run in runs.values():
         folder = model_dir / f"seed-{run['seed']}"
-        run |= {name: data.scored(folder, records) for name, records in data.others.items()}
+        run |= data.scored_others(folder)
     if data.test is not None:
         results["data"]["test"] = fingerprint_of(data.test)
         for run in runs.values():
@@ -177,6 +180,24 @@ def _every_seed(data, recipe, model_dir, init_checkpoint, vocab, seeds, devices,
             remedy=f"look at {REPORT}/mistakes.tsv there; try another FineTuning.peak, or more epochs",
         )
     return {"finished": True, **results}
+
+
+def _check_start(begun, start, folder):
+    """Raises `TrainingError` where a begun run has learned from other weights, whose scores are not these ones'."""
+    if not begun:
+        return
+    before, now = begun.get("start", {}), start.names() | {"sha256": start.sha256} if start else {}
+    if bool(before) == bool(now) and before.get("sha256", now.get("sha256")) == now.get("sha256"):
+        return
+    was, is_now = (one.get("checkpoint", "random weights") for one in (before, now))
+    raise TrainingError(
+        f"the run began with the weights of {was}, and is now to begin with {is_now}"
+        if was != is_now
+        else f"the weights of {was} have changed since the run began with them",
+        where=folder,
+        expected="the weights it began with",
+        remedy="start from these, or choose another --model_dir",
+    )
 
 
 class _Data:
@@ -322,6 +343,9 @@ class _Data:
             average = self.averaged(folder, [step, *others], dev[self.select])
             dev = average["dev"] if average["used"] else dev
             found |= {"averaged": average["steps"]} if average["used"] else {}
+        if unlearned := self.unlearned(dev):
+            found["failed_tasks"] = unlearned
+            self.say(f"warning: {folder.name}: in {', '.join(unlearned)} the commonest answer is as good")
         return found | {"failed": dev[self.select] <= self.commonest(), "dev": dev}
 
     def averaged(self, folder, steps, best: float) -> dict:
@@ -346,6 +370,14 @@ class _Data:
         """A run on some rows or the dev ones, by the code that answers; without the loss, on another scale there."""
         found = self.predictor(folder).score(self.dev.records if records is None else records)
         return {name: value for name, value in found.items() if name != "loss"}
+
+    def scored_others(self, folder) -> dict[str, dict]:
+        """A run on further dev files, by their names."""
+        return {name: self.scored(folder, records) for name, records in self.others.items()}
+
+    def unlearned(self, dev: dict) -> list[str]:
+        """Of several tasks those in which the commonest answer is as good."""
+        return []
 
     def calibrated(self, folder) -> dict:
         """Its calibration, where there are classes: fitted once, on the dev rows."""
@@ -397,7 +429,7 @@ class _SeveralData(_Data):
 
     def __init__(self, settings, optimizer, config, tokenizer, say):
         self.settings, self.optimizer, self.config, self.tokenizer = settings, optimizer, config, tokenizer
-        self.parts = {}
+        self.say, self.parts = say, {}
         for name in settings.tasks:
             say(f"# {name}")
             self.parts[name] = _Data(settings.of_task(name), optimizer, config, tokenizer, say)
@@ -414,6 +446,18 @@ class _SeveralData(_Data):
     def scored(self, folder):
         scores = {name: part.predictor(folder, name).score(part.dev.records) for name, part in self.parts.items()}
         return self.task.named(scores)
+
+    def scored_others(self, folder):
+        found = {}
+        for task, part in self.parts.items():
+            for name, records in part.others.items():
+                scores = part.predictor(folder, task).score(records)
+                own = {f"{task}/{metric}": value for metric, value in scores.items() if metric != "loss"}
+                found[name] = found.get(name, {}) | own
+        return found
+
+    def unlearned(self, dev):
+        return [n for n, part in self.parts.items() if dev[f"{n}/{part.select}"] <= part.commonest()]
 
     def calibration_errors(self, run):
         own = "{}/calibration_error".format
@@ -500,8 +544,16 @@ def usual_decay(config: EncoderConfig) -> float:
     return 0.0 if config.model_type == "albert" else 0.01
 
 
-def begins_at(init_checkpoint, from_scratch, vocab=None) -> tuple[EncoderConfig, Tokenizer]:
-    """The encoder that is fine-tuned, and its tokenizer; arguments as of `finetune`."""
+class Beginning(NamedTuple):
+    """The encoder that is fine-tuned, its tokenizer, and the weights by name; None where they are drawn."""
+
+    config: EncoderConfig
+    tokenizer: Tokenizer
+    weights: dict[str, np.ndarray] | None
+
+
+def begins_at(init_checkpoint, from_scratch, vocab=None) -> Beginning:
+    """Arguments as of `finetune`."""
     if (init_checkpoint is None) == (from_scratch is None):
         raise ConfigError(
             "there is no checkpoint to start from" if init_checkpoint is None else "a checkpoint, and from scratch",
@@ -513,7 +565,7 @@ def begins_at(init_checkpoint, from_scratch, vocab=None) -> tuple[EncoderConfig,
             raise ConfigError("--from_scratch without a vocabulary", expected="--vocab FOLDER")
         tokenizer = Tokenizer.from_pretrained(vocab)
         tokenizer.check_distinct()
-        return preset(from_scratch).encoder.replace(vocab_size=len(tokenizer)), tokenizer
+        return Beginning(preset(from_scratch).encoder.replace(vocab_size=len(tokenizer)), tokenizer, None)
     model = read_model(init_checkpoint)
     if vocab is None and model.tokenizer is None:
         raise InputError(
@@ -524,7 +576,15 @@ def begins_at(init_checkpoint, from_scratch, vocab=None) -> tuple[EncoderConfig,
         )
     tokenizer = Tokenizer.from_pretrained(vocab or model.tokenizer)
     tokenizer.check_fits(model.config.vocab_size)
-    return model.config, tokenizer
+    return Beginning(model.config, tokenizer, model.weights)
+
+
+def _sha256(weights) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(weights.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _summary(data, runs) -> dict:

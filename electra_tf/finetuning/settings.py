@@ -1,6 +1,7 @@
 """What is fine-tuned, as data. gin fills this class."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from electra_tf.finetuning.published import PUBLISHED, columns_of
 from electra_tf.optimizers.schedules import KINDS
 from electra_tf.settings import check_numbers
 
+# Fields that make a difference to the families named alone.
+_OF_QUESTIONS = dict.fromkeys(("stride", "beam", "answer_length"), ("span",)) | {"question_length": ("span", "choice")}
 FAMILIES = ("classification", "multilabel", "regression", "tagging", "span", "choice")
 TASKS = (*FAMILIES, *PUBLISHED)
 HEADS = ("transformers", "google")
@@ -112,6 +115,9 @@ class FineTuning:
     def __post_init__(self):
         check_numbers(self)
         object.__setattr__(self, "task", ",".join(name.strip() for name in self.task.split(",")))
+        for name in ("data", "train", "dev", "test"):
+            if isinstance(getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
         for name in ("text", "choices", "compat"):
             value = getattr(self, name)
             if value is not None:
@@ -140,6 +146,7 @@ class FineTuning:
             self._reject("long", "'truncate' but for single texts that are classified")
         if self.choices is not None and kind != "choice":
             self._reject("choices", "None but for the task 'choice'")
+        self._check_questions({kind})
         self._check_columns(kind)
         for name in ("most_epochs", "stride", "answer_length", "beam", "average"):
             if getattr(self, name) <= 0:
@@ -168,8 +175,10 @@ class FineTuning:
 
     def of_task(self, name: str) -> "FineTuning":
         """The same for one of several tasks, with what of the originals makes a difference to it."""
-        compat = tuple(one for one in self.compat if PUBLISHED[name].kind in _COMPAT_OF.get(one, FAMILIES))
-        return dataclasses.replace(self, task=name, data=str(Path(self.data) / PUBLISHED[name].folder), compat=compat)
+        kind, folder = PUBLISHED[name].kind, str(Path(self.data) / PUBLISHED[name].folder)
+        compat = tuple(one for one in self.compat if kind in _COMPAT_OF.get(one, FAMILIES))
+        others = {field: getattr(type(self), field) for field, kinds in _OF_QUESTIONS.items() if kind not in kinds}
+        return dataclasses.replace(self, task=name, data=folder, compat=compat, **others)
 
     @property
     def kind(self) -> str:
@@ -196,7 +205,9 @@ class FineTuning:
         for name in ("train", "dev", "test", "text", "label", "select"):
             if getattr(self, name) is not None:
                 self._reject(name, "None for several tasks, whose files and columns are the published ones")
-        self._check_compat({PUBLISHED[name].kind for name in self.tasks})
+        kinds = {PUBLISHED[name].kind for name in self.tasks}
+        self._check_compat(kinds)
+        self._check_questions(kinds)
         for name in self.tasks:
             self.of_task(name)
 
@@ -208,6 +219,12 @@ class FineTuning:
             families = _COMPAT_OF.get(name, FAMILIES)
             if not kinds & {*families}:
                 self._reject("compat", f"{name} for {', '.join(families)} alone; learned is {', '.join(sorted(kinds))}")
+
+    def _check_questions(self, kinds):
+        for name, own in _OF_QUESTIONS.items():
+            usual = getattr(type(self), name)
+            if getattr(self, name) != usual and not kinds & {*own}:
+                self._reject(name, f"{usual}: it does nothing but for {' and '.join(own)}")
 
     def _check_columns(self, kind):
         most = {"tagging": (1,), "span": (2,)}.get(kind, (1, 2))

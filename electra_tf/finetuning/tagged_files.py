@@ -57,7 +57,12 @@ class TaggedFile(NamedTuple):
 
 
 def read_tagged(
-    path, text: str | None = None, label: str | None = None, labelled: bool = True, scheme: Scheme | None = None
+    path,
+    text: str | None = None,
+    label: str | None = None,
+    labelled: bool = True,
+    scheme: Scheme | None = None,
+    joined: bool = False,
 ) -> TaggedFile:
     """Reads sentences of tagged words.
 
@@ -70,24 +75,26 @@ def read_tagged(
         text, label: of JSON lines, the fields (`tokens` and `tags` by default); of columns, their numbers from 0.
         labelled: whether there are tags.
         scheme: how its tags are written; None: as it seems.
+        joined: whether a model is to read it that learned tags of characters: columns of single ones are those of a
+            text even without blanks, and a plain sentence is its characters.
 
     Raises: `InputError` for a file that is not there, empty or not UTF-8, and for words and tags of unlike numbers.
     """
     path = Path(path)
     content, suffix = read_text(path)
-    told = [line for line in content.split("\n") if not line.startswith(_COMMENT)]
+    told, comments = _told(content)
     has_tabs = any("\t" in line for line in told)
     if is_json(suffix):
         sentences, layout = _json(content, path, text or "tokens", label or "tags", labelled), "JSON lines"
     elif any("\t" in line and " " in line.rpartition("\t")[2].strip() for line in told):
         sentences, layout = _lines(content, path), "a sentence a line, its tags behind a tab"
     elif not labelled and not has_tabs and not _is_columns(told):
-        sentences, layout = _plain(content, path), "a sentence a line"
+        sentences, layout = _plain(content, path, joined), "a sentence a line"
     else:
         parted = "tabs" if has_tabs else "blanks"
-        sentences = _columns(content, path, parted, text, label, labelled)
+        sentences = _columns(content, path, parted, text, label, labelled, comments)
         layout = f"columns parted by {parted}, blank lines between sentences"
-        if _is_characters([word for sentence in sentences for word in sentence.words]):
+        if _is_characters([word for sentence in sentences for word in sentence.words], joined):
             sentences = [sentence._replace(joined=True) for sentence in sentences]
             layout += "; a character a line"
     if not sentences:
@@ -100,13 +107,31 @@ def read_tagged(
     scheme = scheme or scheme_of(sentence.tags for sentence in sentences)
     if labelled:
         _check_tags(sentences)
+        written = sentences
         sentences = [sentence._replace(tags=tuple(normalised(sentence.tags, scheme))) for sentence in sentences]
         layout = f"{layout}; tags: {scheme}"
+        if any(one.tags != other.tags for one, other in zip(written, sentences, strict=True)):
+            layout += ", read as BIO" if scheme.name == "IOB1" else ", written as BILOU and read as BIOES"
     return TaggedFile(sentences, layout, scheme)
 
 
-def _is_characters(words) -> bool:
-    return any(map(str.isspace, words)) and sum(len(word) == 1 for word in words) >= _NEARLY_ALL * len(words)
+def _told(content):
+    """(lines without comments, the comments): of lines that begin as one does, where blanks part columns, those of
+    another number of columns than the others have, since `##` is also a word.
+    """
+    lines = content.split("\n")
+    told = [line for line in lines if not line.startswith(_COMMENT)]
+    comments = {line for line in lines if line.startswith(_COMMENT)}
+    counts = Counter(len(line.split()) for line in told if line.strip())
+    if comments and counts and not any("\t" in line for line in told):
+        comments = {line for line in comments if len(line.split()) != counts.most_common(1)[0][0]}
+        told = [line for line in lines if line not in comments]
+    return told, comments
+
+
+def _is_characters(words, surely=False) -> bool:
+    single = sum(len(word) == 1 for word in words) >= _NEARLY_ALL * len(words)
+    return single and (surely or any(map(str.isspace, words)))
 
 
 def _is_columns(lines) -> bool:
@@ -125,12 +150,12 @@ def _is_columns(lines) -> bool:
     return len(cells[0]) == 1 or together or all(_TAG.fullmatch(row[-1]) for row in cells)
 
 
-def _columns(content, path, parted, text, label, labelled):
+def _columns(content, path, parted, text, label, labelled, comments):
     sentences, words, tags, first = [], [], [], 1
     word_at, tag_at, count = _number(text, 0), _number(label, -1), None
     for number, line in enumerate([*content.split("\n"), ""], 1):
-        line = line.rstrip("\r")
-        if not line.strip() or line.startswith(_COMMENT):
+        is_comment, line = line in comments, line.rstrip("\r")
+        if not line.strip() or is_comment:
             if words:
                 sentences.append(Sentence(tuple(words), tuple(tags), f"{path}, line {first}"))
             words, tags = [], []
@@ -175,9 +200,14 @@ def _lines(content, path):
     return sentences
 
 
-def _plain(content, path):
-    lines = enumerate(content.split("\n"), 1)
-    return [Sentence(tuple(line.split()), (), f"{path}, line {number}") for number, line in lines if line.strip()]
+def _plain(content, path, joined):
+    lines = ((number, line.strip()) for number, line in enumerate(content.split("\n"), 1))
+    return [words_of(line, joined)._replace(where=f"{path}, line {number}") for number, line in lines if line]
+
+
+def words_of(text: str, joined: bool) -> Sentence:
+    """A text as what gets a tag each: its words, or, `joined`, its characters."""
+    return Sentence(tuple(text if joined else text.split()), (), "", joined)
 
 
 def _json(content, path, text, label, labelled):

@@ -48,7 +48,7 @@ class Tagging:
     Attributes:
         labels: the tags. weights: of a word of each. scheme: how they are written.
         google_head: no dropout before the layer. google_entities: see `tags.google_entities`.
-        cut_sentences: what is learned and scored is `as_google_cuts`.
+        cut_sentences: what is learned and scored is `as_google_cuts`. joined: texts are tagged by their characters.
     """
 
     labels: tuple[str, ...]
@@ -57,6 +57,7 @@ class Tagging:
     google_head: bool = False
     google_entities: bool = False
     cut_sentences: bool = False
+    joined: bool = False
     kind = "tagging"
     tells_loss = True
     special = 2
@@ -77,7 +78,8 @@ class Tagging:
         labels = sorted(counts, key=lambda tag: (tag != "O", part_and_type(tag, scheme.suffix)[::-1]))
         if scheme.name == "none":
             labels = sorted(counts)
-        return cls(tuple(labels), weights_of(class_weights, labels, counts), scheme, **more)
+        joined = all(sentence.joined for sentence in sentences)
+        return cls(tuple(labels), weights_of(class_weights, labels, counts), scheme, joined=joined, **more)
 
     @property
     def in_windows(self) -> bool:
@@ -220,7 +222,7 @@ class Tagging:
         return [set(entities(tags, self.scheme.suffix)) for tags in sentences]
 
     def answers(self):
-        return {"labels": list(self.labels), "scheme": list(self.scheme)}
+        return {"labels": list(self.labels), "scheme": list(self.scheme), "joined": self.joined}
 
     def commonest(self, split):
         tags = Counter(tag for sentence in split.records for tag in sentence.tags)

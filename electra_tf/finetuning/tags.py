@@ -45,6 +45,8 @@ def scheme_of(sentences: Iterable[Sequence[str]]) -> Scheme:
         return Scheme("none")
     suffix = behind and not (before and all("-" in tag for tag in tags))
     parts = {part_and_type(tag, suffix)[0] for tag in tags}
+    if not parts & {"B", "I"} and any("-" not in tag for tag in tags):  # single letters may mean anything
+        return Scheme("none")
     if parts & {"E", "S", "L", "U"}:
         return Scheme("BIOES", suffix)
     if _is_first(sentences, suffix, "I") and not _is_first(sentences, suffix, "B"):

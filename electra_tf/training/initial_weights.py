@@ -30,6 +30,7 @@ class Start:
         vocab: the tokenizer of all the checkpoints, whatever is beside them; None: what is, or this run's.
         slots: whether the optimizer's moments are taken over, too; from a TF-V1 checkpoint or a run.
         anew: prefixes of weights that start anew even where a checkpoint has them: the head of another task.
+        sha256: of the checkpoint's weights, where it is known: `run.json` keeps it.
     """
 
     checkpoint: str | Path | None = None
@@ -37,6 +38,7 @@ class Start:
     vocab: str | Path | None = None
     slots: bool = False
     anew: tuple[str, ...] = ()
+    sha256: str | None = None
 
     def names(self) -> dict[str, str]:
         """What `run.json` keeps of it."""

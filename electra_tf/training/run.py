@@ -156,7 +156,8 @@ def train(
         if index:
             _say_what_changed(index.get("environment", {}), environment, recipe, display.say)
             description |= {"start": begun["start"]} if "start" in begun else {}
-            if start is not None and start.names() != begun.get("start"):
+            own = {name: value for name, value in begun.get("start", {}).items() if name != "sha256"}
+            if start is not None and start.names() != own:
                 display.say(f"warning: the run goes on from its own step {step:,}, and takes no weights from elsewhere")
         else:
             if chief:
@@ -164,7 +165,7 @@ def train(
                     (model_dir / _TAKEN_OVER).unlink(missing_ok=True)  # of a run that was not begun
             if start is not None:
                 _take_over(start, plan, trainer.step, model_dir, chief, display.say)
-                description["start"] = start.names()
+                description["start"] = start.names() | ({"sha256": start.sha256} if start.sha256 else {})
         _check_together(strategy, trainer.step, model_dir)
         if chief:
             write_description(model_dir, description, source.tokenizer, operative_config)

@@ -12,8 +12,6 @@ SMALL = {
     "FineTuning.epochs": 8.0,
     "FineTuning.peak": 0.005,
     "FineTuning.length": 32,
-    "FineTuning.stride": 8,
-    "FineTuning.question_length": 8,
     "Recipe.batch_size": 16,
     "Recipe.log_every": 5,
 }
@@ -34,7 +32,8 @@ def words_of(family, folder) -> list[str]:
             text = json.dumps(squad(count, seed, 0.2, 40))
         files[part].write_text(text)
     words = ["--task", family, "--train", str(files["train"]), "--dev", str(files["dev"])]
-    return words + [word for name, value in SMALL.items() for word in ("--gin_param", f"{name} = {value}")]
+    settings = SMALL | ({"FineTuning.stride": 8, "FineTuning.question_length": 8} if family == "span" else {})
+    return words + [word for name, value in settings.items() for word in ("--gin_param", f"{name} = {value}")]
 
 
 def made_files(task, folder, train=48, dev=16):

@@ -199,3 +199,17 @@ def test_a_file_with_names_is_read_by_them_though_the_task_has_none(tmp_path):
     assert [record.texts for record in file.records] == [("The sea.",)]
     with pytest.raises(InputError, match=r"(?s)no row has 4 columns.*--text"):
         published("cola", tmp_path / "other.tsv", "id\ttext\n0\tThe sea.\n")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt"])
+def test_a_blank_line_of_a_single_column_is_a_row_and_one_of_several_is_none(name, tmp_path):
+    (tmp_path / name).write_text("text\nfirst\n\nthird\n\n\n")
+    assert [one.texts for one in read_file(tmp_path / name, ("text",), None).records] == [("first",), ("",), ("third",)]
+    gap = "," if name == "a.csv" else "\t"
+    (tmp_path / name).write_text(f"text{gap}label\nfirst{gap}1\n\nthird{gap}0\n")
+    assert [one.label for one in read_file(tmp_path / name, ("text",), "label").records] == ["1", "0"]
+
+
+def test_tabs_and_lines_within_quotes_are_told_where_cells_are_as_many_only_so(tmp_path):
+    content = 'text\tlabel\n"a\tb"\t1\n"two\nlines"\t0\nplain\t1\n'
+    assert rows_of(tmp_path / "a.tsv", content) == [(("a\tb",), "1"), (("two\nlines",), "0"), (("plain",), "1")]

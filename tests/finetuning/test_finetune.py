@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import electra_tf
 from electra_tf.checkpoints import read_model
@@ -20,11 +21,12 @@ from electra_tf.errors import CheckpointError, ConfigError, InputError, OutputEr
 from electra_tf.finetuning.classification import Classification
 from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.records import read_file
-from electra_tf.finetuning.run import finetune
+from electra_tf.finetuning.run import _check_start, finetune
 from electra_tf.finetuning.settings import FineTuning
 from electra_tf.locks import locked_folder
 from electra_tf.models.presets import PRESETS, Preset
 from electra_tf.seals import sealed
+from electra_tf.training.initial_weights import Start
 from electra_tf.training.recipe import Recipe
 
 RECIPE = Recipe(batch_size=16, log_every=10, compiler="graph")
@@ -371,3 +373,45 @@ def test_a_length_that_the_model_cannot_take_and_some_unknown_tokens_are_warned_
     assert json.loads((tmp_path / "run/results.json").read_text())["failed"] == 1
     assert "warning: FineTuning.length is 512, and the model takes 64 tokens" in log.getvalue()
     assert "of the tokens are unknown: is the vocabulary of this language and casing?" in log.getvalue()
+
+
+def test_scores_from_some_weights_are_not_passed_off_as_those_from_others(tuned, files, electra, quick_vocab, tmp_path):
+    """Of a finished run, which the same command would find; the same weights may lie elsewhere."""
+    folder = shutil.copytree(tuned[0], tmp_path / "run")
+    settings = settings_of(files, test=str(files / "test.jsonl"), length=64)
+    options = {"recipe": RECIPE, "seeds": (0, 1), "stream": io.StringIO()}
+    with pytest.raises(TrainingError, match="is now to begin with random weights"):
+        finetune(settings, folder, from_scratch="electra_tiny", vocab=quick_vocab, **options)
+    elsewhere = convert(electra, tmp_path / "same")[0]
+    assert finetune(settings, folder, elsewhere, **options)["median"] == tuned[1]["median"]
+    weights = load_file(elsewhere / "model.safetensors")
+    name = next(name for name in weights if "word_embeddings" in name)
+    save_file(weights | {name: weights[name] + 1}, elsewhere / "model.safetensors", {"format": "pt"})
+    with pytest.raises(TrainingError, match=r"begin with [\s\S]*the weights it began with"):
+        finetune(settings, folder, elsewhere, **options)
+    start = read_description(folder / "seed-0")["start"]
+    assert start["checkpoint"] == str(electra) and len(start["sha256"]) == 64
+    with pytest.raises(TrainingError, match="have changed since the run began"):
+        _check_start({"start": start}, Start(electra, sha256="0" * 64), folder)
+    early = {name: value for name, value in start.items() if name != "sha256"}  # of a run before there were hashes
+    _check_start({"start": early}, Start(electra, sha256="0" * 64), folder)
+
+
+def test_a_path_is_a_file_and_one_text_is_no_list_of_texts(tuned, files):
+    assert settings_of(files, train=files / "train.csv") == settings_of(files)
+    for models in (tuned[0], [tuned[0] / "seed-0", tuned[0] / "seed-1"]):
+        with pytest.raises(ConfigError, match="the records are one text"):
+            electra_tf.predict(models, "A joy.")
+        with pytest.raises(ConfigError, match="2 texts at once"):
+            electra_tf.predict(models, [("A joy.", "A joy.")])
+
+
+@pytest.mark.parametrize("name", ["stride", "beam", "answer_length", "question_length"])
+def test_what_is_about_questions_is_refused_for_texts(name, files):
+    with pytest.raises(ConfigError, match="it does nothing but for span"):
+        settings_of(files, **{name: 8})
+    assert getattr(FineTuning(task="span", train="a.json", **{name: 8}), name) == 8
+    several = FineTuning(task="mrpc,squad2", data="GLUE", **{name: 8})
+    assert [getattr(several.of_task(task), name) == 8 for task in several.tasks] == [False, True]
+    with pytest.raises(ConfigError, match="it does nothing"):
+        FineTuning(task="mrpc,rte", data="GLUE", **{name: 8})

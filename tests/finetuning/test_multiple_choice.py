@@ -4,16 +4,19 @@ import dataclasses
 import io
 import json
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from electra_tf.checkpoints.convert import convert
 from electra_tf.errors import ConfigError, InputError
+from electra_tf.finetuning.classification import Multilabel
 from electra_tf.finetuning.labelled_data_checks import survey
 from electra_tf.finetuning.multiple_choice import Choice, completed
 from electra_tf.finetuning.multiple_choice_files import Puzzle, read_choices
 from electra_tf.finetuning.predictor import _ANSWERS, Predictor, as_written
+from electra_tf.finetuning.records import Record
 from electra_tf.finetuning.run import finetune
 from electra_tf.finetuning.settings import FineTuning
 from electra_tf.finetuning.task import Split
@@ -239,3 +242,30 @@ def test_what_of_question_choice_and_context_no_row_holds_is_counted(quick_vocab
 
 def test_a_number_is_written_with_all_digits_it_has():
     assert [as_written(x) for x in (2_000_003.0, 0.1, -3, 1e-30)] == ["2000003", "0.1", "-3", "1e-30"]
+
+
+def test_a_longer_gap_is_one_gap():
+    assert completed("The capital is ____.", "Paris") == "The capital is Paris."
+    assert completed("_ and _", "a") == "a and a"
+
+
+def test_a_table_may_lack_the_question_and_names_its_columns_by_flags_that_are_there(tmp_path):
+    (tmp_path / "a.csv").write_text("context,x,y,answer\nthe sea,a,b,b\n")
+    (row,) = read_choices(tmp_path / "a.csv", choices=("x", "y")).records
+    assert (row.question, row.choices) == ("", ("a", "b"))
+    for labelled, flags in ((True, "--text, --choices and --label"), (False, "--text, --choices")):
+        with pytest.raises(InputError) as error:
+            read_choices(tmp_path / "a.csv", labelled=labelled)
+        assert error.value.remedy == f"name them with {flags}"
+        (tmp_path / "a.jsonl").write_text(json.dumps({"context": "a"}) + "\n")
+        with pytest.raises(InputError) as error:
+            read_choices(tmp_path / "a.jsonl", labelled=labelled)
+        assert error.value.remedy == f"name them with {flags}"
+
+
+def test_the_commonest_set_of_labels_is_what_exact_is_held_against():
+    records = [Record(("a",), "", str(n)) for n in range(9)] + [Record(("a",), "x", "9"), Record(("a",), "y|x", "10")]
+    task = Multilabel.of(records)
+    rows = SimpleNamespace(targets=task.targets(records))
+    split = SimpleNamespace(rows=rows, records=records, places=range(len(records)))
+    assert task.commonest(split)["exact"] == pytest.approx(9 / 11)

@@ -13,9 +13,11 @@ from electra_tf.checkpoints.convert import convert
 from electra_tf.errors import CheckpointError, ConfigError, InputError
 from electra_tf.finetuning.best_answers import Found
 from electra_tf.finetuning.labelled_data_checks import survey
+from electra_tf.finetuning.predictor import Answer as GivenAnswer
 from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.question_answering import Spans
 from electra_tf.finetuning.question_files import Answer, Question, read_questions
+from electra_tf.finetuning.report import _of_answers
 from electra_tf.finetuning.run import finetune, fingerprint_of
 from electra_tf.finetuning.settings import FineTuning
 from electra_tf.text.tokenizer import Tokenizer
@@ -287,3 +289,17 @@ def test_tokens_of_a_question_that_no_row_holds_are_counted(quick_vocab):
     question = Question("1", "sea " * 20, "the sea", (Answer("sea", 4),), "")
     found = survey([question, question._replace(question="sea")], Spans(question_length=8), 32, tokenizer)
     assert found.cut == 0.5 and found.lost == pytest.approx(12 / (20 + 2 + 1 + 2))
+
+
+def test_what_pandas_writes_for_no_answer_is_none_and_no_word(tmp_path):
+    row = {"question": "who?", "context": "The tenant paid.", "answer": float("nan"), "answer_start": float("nan")}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row | {"answer": "tenant"}) + "\n")
+    first, second = read_questions(tmp_path / "a.jsonl").records
+    assert first.answers == () and second.answers == (Answer("tenant", 4),)
+
+
+def test_an_answer_right_but_for_its_article_is_no_mistake():
+    record = Question("1", "what?", "the Eiffel Tower.", (Answer("the Eiffel Tower", 0),), "a")
+    found = [GivenAnswer("Eiffel Tower", 0.99, {}), GivenAnswer("Tower", 0.98, {})]
+    rows = list(_of_answers([record] * 2, found))
+    assert [right == said for _, _, right, said, _ in rows] == [True, False]

@@ -66,7 +66,8 @@ def model_folder(folder, name):
     table = model_tensors(dataclasses.asdict(config) | {"num_labels": count}, "encoder", kind.heads)
     rng = np.random.default_rng(0)
     weights = {t.ours: rng.normal(0, 0.5, t.shape("ours")).astype("float32") for t in table}
-    settings = {"task": layout.kind, "length": 32, "stride": 8, "question_length": 8, **layout.settings}
+    of_questions = {"span": {"stride": 8, "question_length": 8}, "choice": {"question_length": 8}}
+    settings = {"task": layout.kind, "length": 32, **of_questions.get(layout.kind, {}), **layout.settings}
     own = {"settings": settings, "answers": ANSWERS.get(layout.kind, {})}
     model = LoadedModel(CLASSES[layout.kind], config, weights, kind.heads, count, fields={"electra_tf": own})
     problem = "multi_label_classification" if layout.kind == "multilabel" else None
@@ -86,7 +87,7 @@ def sources(tmp_path_factory):
         model_folder(root / name / "model", name)
     of_run = root / "csv"
     words = ["--train", of_run / "train.csv", "--dev", of_run / "dev.csv", "--init_checkpoint", of_run / "model"]
-    done = run_command("finetune", *words, "--model_dir", root / "run/run", *ONE_STEP)
+    done = run_command("finetune", *words, "--model_dir", root / "run/run", *one_step("classification"))
     assert done.returncode == 0 or "all 1 runs failed" in done.stderr, done.stderr
     (root / "gin").mkdir()
     (root / "gin/own.gin").write_text("include 'finetune/electra_rte.gin'\nFineTuning.length = 32\n")
@@ -100,9 +101,12 @@ def sources(tmp_path_factory):
     return root
 
 
-_ONE_STEP = ("least_updates = 0", "epochs = 0.5", "length = 32", "stride = 8", "question_length = 8")
-ONE_STEP = [word for one in _ONE_STEP for word in ("--gin_param", f"FineTuning.{one}")]
-ONE_STEP += ["--gin_param", "Recipe.compiler = 'eager'", "--gin_param", "Recipe.batch_size = 16"]
+def one_step(kind):
+    """The words for a training of a step."""
+    settings = ["least_updates = 0", "epochs = 0.5", "length = 32"]
+    settings += {"span": ["stride = 8", "question_length = 8"], "choice": ["question_length = 8"]}.get(kind, [])
+    settings = [f"FineTuning.{one}" for one in settings] + ["Recipe.compiler = 'eager'", "Recipe.batch_size = 16"]
+    return [word for one in settings for word in ("--gin_param", one)]
 
 
 @pytest.fixture
@@ -190,7 +194,14 @@ def check_file(chance, sources, home, told, reading):
             assert all(np.isclose(found[key], expected[key], atol=1e-4, equal_nan=True) for key in found), told
     else:
         words = ["--train", part_of(name, given, "train"), "--dev", part_of(name, given, "dev")]
-        words += ["--task", LAYOUTS[name].kind, *columns(name), "--init_checkpoint", model, *ONE_STEP]
+        words += [
+            "--task",
+            LAYOUTS[name].kind,
+            *columns(name),
+            "--init_checkpoint",
+            model,
+            *one_step(LAYOUTS[name].kind),
+        ]
         done = typed(["finetune", *words, "--model_dir", output / "tuned"], told, (2, 143))
         if done.returncode == 143:
             ((plan, _),) = plans

@@ -14,7 +14,7 @@ from electra_tf.errors import ConfigError, InputError
 from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.run import finetune
 from electra_tf.finetuning.settings import FineTuning
-from electra_tf.finetuning.tagged_files import Sentence, read_tagged
+from electra_tf.finetuning.tagged_files import Sentence, read_tagged, words_of
 from electra_tf.finetuning.tagging import TaggedSplit, Tagging, Units, units_of
 from electra_tf.finetuning.tags import Scheme
 from electra_tf.text.tokenizer import Tokenizer
@@ -187,3 +187,55 @@ def test_entities_cannot_select_where_tags_are_none(electra, tmp_path):
     settings = FineTuning(task="tagging", train=str(train), dev=str(train), select="f1")
     with pytest.raises(ConfigError, match="one of accuracy"):
         finetune(settings, tmp_path / "run", electra, stream=io.StringIO())
+
+
+def test_a_model_of_characters_reads_characters(quick_vocab, tmp_path):
+    """Of a text, of a file of texts, and of columns in which no blank happens to be; its pieces are as in training."""
+    (tmp_path / "a.tsv").write_text(KLUE)
+    file = read_tagged(tmp_path / "a.tsv")
+    task = Tagging.of(file.records, file.scheme)
+    assert task.joined and task.answers()["joined"]
+    assert not Tagging.of([Sentence(("sea", "the"), ("B-X", "O"), "a")], Scheme("BIO")).joined
+    asked = words_of("the sea", task.joined)
+    assert asked.words == tuple("the sea") and asked.joined
+    tokenizer = Tokenizer.from_pretrained(quick_vocab)
+    pieces = tokenizer.encode("the sea", add_special_tokens=False).ids
+    assert [piece for ids in units_of([asked], tokenizer)[0].ids for piece in ids] == pieces
+    (tmp_path / "b.txt").write_text("the sea\n")
+    (record,) = read_tagged(tmp_path / "b.txt", labelled=False, joined=True).records
+    assert record.words == asked.words and record.joined
+    (tmp_path / "c.tsv").write_text("s\tB-DT\ne\tI-DT\na\tI-DT\n")
+    for joined in (True, False):
+        assert read_tagged(tmp_path / "c.tsv", joined=joined).records[0].joined == joined
+    (tmp_path / "d.tsv").write_text("the\tO\nsea\tB-DT\n")
+    assert not read_tagged(tmp_path / "d.tsv", joined=True).records[0].joined  # words are no characters
+
+
+def test_two_number_signs_are_a_word_where_columns_are_as_many(tmp_path):
+    (tmp_path / "a.txt").write_text("see O\n## O\nParis B-LOC\n")
+    (record,) = read_tagged(tmp_path / "a.txt").records
+    assert record.words == ("see", "##", "Paris")
+    (tmp_path / "b.txt").write_text("## id 7: a comment\nsee O\nParis B-LOC\n")
+    (record,) = read_tagged(tmp_path / "b.txt").records
+    assert record.words == ("see", "Paris")
+    (tmp_path / "c.txt").write_text("see\n##\nParis\n\nsea\n")
+    assert [one.words for one in read_tagged(tmp_path / "c.txt", labelled=False).records] == [
+        ("see", "##", "Paris"),
+        ("sea",),
+    ]
+
+
+@pytest.mark.parametrize(
+    "tags, said, read",
+    [
+        (["B-PER", "L-PER", "U-LOC"], "written as BILOU and read as BIOES", ("B-PER", "E-PER", "S-LOC")),
+        (["I-PER", "I-PER", "O"], "IOB1, the part before the type, read as BIO", ("B-PER", "I-PER", "O")),
+        (["L", "U", "L"], "single words, no entities", ("L", "U", "L")),
+        (["B", "I", "O"], "BIO, the part before the type", ("B", "I", "O")),
+    ],
+)
+def test_how_tags_are_written_and_what_they_become_is_said(tags, said, read, tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"w{tag} {tag}\n" for tag in tags))
+    file = read_tagged(tmp_path / "a.txt")
+    assert file.read_as.endswith(said)
+    assert file.records[0].tags == read

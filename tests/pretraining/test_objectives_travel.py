@@ -224,9 +224,7 @@ def test_an_albert_beside_an_electra_is_refused_as_tf1(quick_data, tmp_path):
     generator = {"model_type": "albert", "hidden_size": 64, "intermediate_size": 32, "hidden_act": "gelu_new"}
     settings = Electra(discriminator=SIZES, generator=generator)
     pretrain(quick_data, tmp_path / "run", settings, RECIPE, stream=io.StringIO(), schedule=Schedule(warmup_steps=0))
-    with pytest.raises(
-        CheckpointError, match=r"the generator is an ALBERT: Google's code has no[\s\S]*--tower"
-    ):
+    with pytest.raises(CheckpointError, match=r"the generator is an ALBERT: Google's code has no[\s\S]*--tower"):
         convert(tmp_path / "run", tmp_path / "tf1", "tf1")
     assert not (tmp_path / "tf1").exists()
     assert convert(tmp_path / "run", tmp_path / "alone", "tf1", tower="generator")
