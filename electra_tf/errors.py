@@ -1,6 +1,7 @@
 """The one exception family of the project: errors written for the person who caused them."""
 
 import json
+import math
 import unicodedata
 
 _LONGEST = 4000  # characters of a part of an error: what it shows of a file may be of any length
@@ -72,8 +73,17 @@ def shown(text: str) -> str:
 
 def as_json(value) -> str:
     """JSON on a line, in which the same characters are escaped."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(_of_numbers(value), ensure_ascii=False)
     return "".join(c if _is_plain(c) else f"\\u{ord(c):04x}" for c in text)
+
+
+def _of_numbers(value):
+    """What JSON has no number for (NaN, infinity) as null."""
+    if isinstance(value, dict):
+        return {name: _of_numbers(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_of_numbers(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _shortened(text):

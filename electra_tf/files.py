@@ -4,7 +4,9 @@ import ctypes
 import errno
 import glob
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -15,6 +17,7 @@ import google_crc32c
 from electra_tf.errors import CheckpointError, ElectraTFError, OutputError
 from electra_tf.locks import lock
 
+_ASIDE = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.new", re.DOTALL)  # of `own_folder`
 # What file systems answer that cannot bring a folder to the disk, or cannot exchange two names.
 _CANNOT_SYNC_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 _CANNOT_EXCHANGE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EXDEV)
@@ -71,6 +74,8 @@ def tidy(folder: Path, names: str = "*") -> None:
     could not replace any more comes back.
     """
     for left in folder.glob(f".{names}.*.new"):
+        if not _is_aside(left):
+            continue
         try:
             handle = os.open(left, os.O_RDONLY)
         except OSError:
@@ -86,14 +91,26 @@ def tidy(folder: Path, names: str = "*") -> None:
             os.close(handle)
 
 
+def _is_aside(folder):
+    """Whether `own_folder` may have made it: anybody may call something so, and put other things there."""
+    called = _ASIDE.fullmatch(folder.name)
+    if not called or folder.is_symlink() or not folder.is_dir():
+        return False
+    with suppress(OSError):
+        return {path.name for path in folder.iterdir()} <= {called[1], f"{called[1]}.old"}
+    return False
+
+
 def _old(aside):
     return aside.with_name(f"{aside.name}.old")
 
 
 def put(aside: Path, path: Path, *, synced: bool = True) -> None:
     """Renames what was written at `aside` to `path`, where it takes the place of what is there. See `replaced`."""
+    _as_before(aside, path)
     for part in (*aside.rglob("*"), aside) if synced else ():
-        _sync(part)
+        if not part.is_symlink():
+            _sync(part)
     old = _old(aside)
     remove(old)
     if path.is_dir() and aside.is_dir():  # no rename takes the place of a folder that holds something
@@ -105,6 +122,16 @@ def put(aside: Path, path: Path, *, synced: bool = True) -> None:
         _sync(path.parent)
     remove(aside)  # where they were exchanged, the old one
     remove(old)
+
+
+def _as_before(aside, path):
+    """What takes the place of a file or folder may be read and written by whom that might; as far as we may say so."""
+    with suppress(OSError):
+        before = path.stat()
+        if stat.S_IFMT(before.st_mode) == stat.S_IFMT(aside.stat().st_mode):
+            with suppress(OSError):
+                os.chown(aside, before.st_uid, before.st_gid)
+            aside.chmod(stat.S_IMODE(before.st_mode))
 
 
 def _exchange(one, other) -> bool:

@@ -46,7 +46,8 @@ def locked_folder(folder: Path) -> Iterator[bool | None]:
     try:
         yield held
     finally:
-        if held and _is_there(handle, path):  # not removed, and made anew by another process
+        # Not removed, and made anew by another process; and empty, as we make it.
+        if held and _is_there(handle, path) and not os.fstat(handle).st_size:
             path.unlink(missing_ok=True)
             if is_new:  # and nothing came of it
                 with suppress(OSError):

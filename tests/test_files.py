@@ -246,3 +246,31 @@ def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path):
     remove(tmp_path / "link")
     assert contents(tmp_path) == {"there/weights": "kept"}
     assert not (tmp_path / "link").is_symlink()
+
+
+def test_what_a_person_calls_like_an_aside_stays(tmp_path):
+    (tmp_path / ".notes.2024.new").write_text("mine")
+    (tmp_path / ".text.abcdefgh.new").write_text("mine")
+    for name, inside in ((".exp.7.new", "data"), (".text.hgfedcba.new", "data"), (".text.aaaaaaaa.new", "text")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / inside).write_text("there")
+    write_whole(tmp_path / "text", "new")
+    files.tidy(tmp_path)
+    assert contents(tmp_path) == {
+        ".notes.2024.new": "mine",
+        ".text.abcdefgh.new": "mine",
+        ".exp.7.new/data": "there",
+        ".text.hgfedcba.new/data": "there",
+        "text": "new",
+    }
+
+
+def test_what_is_replaced_may_be_read_by_whom_it_might_before(tmp_path):
+    write_whole(tmp_path / "text", "old")
+    (tmp_path / "text").chmod(0o600)
+    write_whole(tmp_path / "text", "new")
+    assert (tmp_path / "text").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "model").mkdir(0o700)
+    with whole_folder(tmp_path / "model", {"a"}.__contains__, 1) as aside:
+        (aside / "a").write_text("new")
+    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o700

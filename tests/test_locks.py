@@ -69,3 +69,10 @@ def test_a_file_system_without_locks_is_told_from_one_whose_lock_is_held(tmp_pat
     monkeypatch.setattr("fcntl.flock", unknown)
     with locked_folder(tmp_path) as mine:
         assert mine is None
+
+
+def test_a_file_of_somebodys_that_is_called_lock_stays(tmp_path):
+    (tmp_path / "lock").write_text("mine")
+    with locked_folder(tmp_path) as mine:
+        assert mine
+    assert (tmp_path / "lock").read_text() == "mine"

@@ -88,7 +88,7 @@ def _read_run(path, reading):
     weights = translate(weights, model_tensors(asdict(config), own, heads), "ours", "ours", path)
     weights = with_tower_called(weights, own, "encoder")
     model = LoadedModel(class_with(config.model_type, heads), config, weights, heads, tokenizer=run.tokenizer)
-    if "replaced_token" in heads and run.run["settings"].get("Electra", {}).get("judged") == "electric":
+    if "replaced_token" in heads and run.run.get("settings", {}).get("Electra", {}).get("judged") == "electric":
         model.fields[OWN] = {"judged": "electric"}
     return model
 

@@ -20,6 +20,7 @@ from electra_tf.checkpoints.run_json import OUTCOME
 from electra_tf.errors import CheckpointError, InputError, OutputError
 from electra_tf.files import replaced
 
+_NAME = re.compile(r"step-(\d{8,})")
 _OTHERWISE = "take another checkpoint of the run, or copy this one again"
 AVERAGE = "average"  # of a run of fine-tuning: the mean of its best checkpoints' weights, as a checkpoint
 STATE, INDEX = "state.safetensors", "index.json"
@@ -40,7 +41,7 @@ def list_checkpoints(model_dir) -> list[tuple[int, Path]]:
     folder = Path(model_dir) / "checkpoints"
     if not folder.is_dir():
         return []
-    found = [(re.fullmatch(r"step-(\d{8,})", p.name), p) for p in folder.iterdir()]
+    found = [(_NAME.fullmatch(p.name), p) for p in folder.iterdir()]
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
@@ -118,6 +119,11 @@ def verify_checkpoint(folder) -> dict:
     `InputError` what this user may not read."""
     index, path = read_index(folder), Path(folder) / STATE
     expected = index["files"][STATE]
+    called = _NAME.fullmatch(Path(folder).name)
+    if called and int(called[1]) != index["step"]:
+        raise CheckpointError(
+            f"the checkpoint is of step {index['step']}", where=folder, expected="what it is called", remedy=_OTHERWISE
+        )
     try:
         if (size := path.stat().st_size) != expected["bytes"]:
             raise CheckpointError(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -104,7 +105,16 @@ def from_torch(
     Raises: `CheckpointError` for tensors that do not fit, `ConfigError` as `to_torch`.
     """
     check_groups(config, "torch")
-    tensors = {_current_name(name): array for name, array in tensors.items() if not _IGNORED.fullmatch(name)}
+    tensors = {name: array for name, array in tensors.items() if not _IGNORED.fullmatch(name)}
+    called = Counter(map(_current_name, tensors))
+    if twice := [name for name, count in called.items() if count > 1]:
+        raise CheckpointError(
+            f"{twice[0]} is there under two names",
+            where=where,
+            expected="each tensor once: gamma and beta are former names of weight and bias",
+            remedy="leave out the one that is not meant",
+        )
+    tensors = {_current_name(name): array for name, array in tensors.items()}
     name = class_of(tensors, fields, where)
     base, heads = f"{config.model_type}.", heads_of(tensors, name)
     if name.endswith("Model"):

@@ -25,6 +25,7 @@ from electra_tf.checkpoints.weight_names import ARCHITECTURES, MODEL_CLASSES
 from electra_tf.errors import CheckpointError, ConfigError
 from electra_tf.files import check_fetched
 from electra_tf.models.config import EncoderConfig
+from electra_tf.text.tokenizer_files import TOKENIZER_FILES
 
 if TYPE_CHECKING:
     from electra_tf.text.tokenizer import Tokenizer
@@ -39,8 +40,7 @@ WEIGHT_FILES = (
     "tf_model.h5",
 )
 FORMS = ("safetensors", "bin", "h5")
-_TOKENIZER = ("vocab.txt", "tokenizer.json", "spiece.model", "tokenizer_config.json", "special_tokens_map.json")
-_TOKENIZER += ("added_tokens.json", "vocab.json", "merges.txt")  # the last two are of other kinds
+_TOKENIZER = (*TOKENIZER_FILES, "vocab.json", "merges.txt")  # the last two are of other kinds
 
 
 def write_folder(
@@ -215,7 +215,7 @@ def read_config_fields(folder) -> dict:
     """The content of `config.json`. Raises: `CheckpointError` where it is unreadable or of another family."""
     path = Path(folder) / CONFIG
     try:
-        fields = json.loads(path.read_text("utf-8"))
+        fields = json.loads(path.read_text("utf-8-sig"))
         kind = fields.get("model_type") or _kind_told_by_class(fields)
     except (OSError, ValueError, AttributeError) as error:
         if isinstance(error, ValueError):

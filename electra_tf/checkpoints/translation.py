@@ -45,7 +45,20 @@ def translate(tensors: Mapping[str, np.ndarray], table: list[Tensor], source: st
             expected=f"exactly the {sum(len(tensor.names(source)) for tensor in table)} tensors of the model",
             remedy="name the checkpoint of such a model, or correct the configuration beside it",
         )
-    return {name: a.astype("float32") if a.dtype == np.float64 else a for name, a in result.items()}
+    return {name: _as_float32(name, a, where) if a.dtype == np.float64 else a for name, a in result.items()}
+
+
+def _as_float32(name, array, where):
+    with np.errstate(over="ignore"):
+        narrow = array.astype("float32")
+    if not np.isfinite(narrow[np.isfinite(array)]).all():
+        raise CheckpointError(
+            f"{name} has numbers up to {np.abs(array[np.isfinite(array)]).max():.3g}",
+            where=where,
+            expected="numbers that float32 holds, in which models are kept",
+            remedy="look how the checkpoint was made: no trained weight is so large",
+        )
+    return narrow
 
 
 def _reshaped(tensor, parts, source, target):

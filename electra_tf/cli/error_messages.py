@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from electra_tf.cli.streams import let_go_of_stdout, settle_streams
@@ -66,7 +66,8 @@ def _told(error: BaseException) -> int:
             remedy="report it, with that file; it is a fault of this program",
         )
         status = 1
-    print(f"error: {found}", file=sys.stderr)
+    with suppress(OSError):  # the status tells it, where nobody can read it
+        print(f"error: {found}", file=sys.stderr)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         let_go_of_stdout()
     return status

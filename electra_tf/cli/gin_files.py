@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -65,7 +66,7 @@ def configured(
     where = ", ".join([*paths, *params]) or "gin"
     gin.clear_config()
     # Gin also looks for included files in Python packages, and stumbles over any folder that has the name of ours.
-    gin.config._FILE_READERS[:] = [(open, os.path.isfile)]
+    gin.config._FILE_READERS[:] = [(partial(open, encoding="utf-8-sig"), os.path.isfile)]
     for folder in gin_folders():
         if folder not in _known:
             gin.add_config_file_search_path(str(folder))
@@ -153,7 +154,7 @@ def _check_is_data(text: str, where: str, above: Sequence[str] = ()) -> None:
                     remedy="take the line out that includes it",
                 )
             if path is not None:  # gin says so of one that is missing
-                _check_is_data(Path(path).read_text("utf-8"), path, (*above, path))
+                _check_is_data(Path(path).read_text("utf-8-sig"), path, (*above, path))
 
 
 def _runs(what, where):

@@ -64,7 +64,7 @@ def run(values, positional) -> int:
         )
     asked, told = tee(chain([one], records))
     lines = _LINES.get(predictor.task.kind, _of_labels)
-    if values.json or Path(values.output or "").suffix == ".jsonl":
+    if values.json or Path(values.output or "").suffix.lower() == ".jsonl":
         lines = _of_json
     answered = lines(predictor, zip(told, predictor(asked), strict=True), values.all)
     if not values.output:

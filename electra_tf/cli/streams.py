@@ -7,6 +7,8 @@ import sys
 
 def settle_streams() -> None:
     """Has both streams write out what they cannot encode, and be there where the shell has closed them."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 - it is the process's from now on
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - it is the process's from now on

@@ -1,16 +1,18 @@
 """What is wrong with a text, where, and what mends it: judged by the bytes around, for a wrong remedy does harm."""
 
 import json
+import unicodedata
 
 from electra_tf.data.text_stream import mended, mended_by_python
 from electra_tf.errors import InputError
 
 # Of lines of JSON: what a pattern on their characters would do wrong.
 _WITHOUT_NULL = """import json, sys; F = {field!r}
-sys.stdout.writelines(line for line in sys.stdin if not line.strip() or json.loads(line).get(F, F) is not None)"""
+read = lambda line: json.loads(line.lstrip(chr(65279)))
+sys.stdout.writelines(line for line in sys.stdin if not line.strip() or read(line).get(F, F) is not None)"""
 _WITH_EACH = """import json, sys; F = {field!r}
 clean = lambda row: row | {{F: row[F].METHOD}}
-[print(json.dumps(clean(json.loads(line)))) for line in sys.stdin if line.strip()]"""
+[print(json.dumps(clean(json.loads(line.lstrip(chr(65279)))))) for line in sys.stdin if line.strip()]"""
 _WITHOUT_NUL = _WITH_EACH.replace("METHOD", "replace(chr(0), str())")
 _WITHOUT_HALVES = _WITH_EACH.replace("METHOD", "encode(errors='ignore').decode()")
 
@@ -21,6 +23,8 @@ def _by_python(path, script, field):
 
 def not_utf8(path: str, data: bytes, at: int, place: str) -> InputError:
     """For the first byte that is not UTF-8, at `at` in `data`."""
+    if _utf_16(data):
+        return nul(path, data, place)
     text = data.decode("utf-8", errors="replace")
     bad, good = text.count("\ufffd"), sum(not c.isascii() and c != "\ufffd" for c in text)
     if good > bad:
@@ -39,14 +43,33 @@ def not_utf8(path: str, data: bytes, at: int, place: str) -> InputError:
 
 def nul(path: str, data: bytes, place: str) -> InputError:
     """For a NUL byte in `data`."""
-    if data.count(0) > 0.2 * len(data):
-        byte_order = "utf-16le" if data[1::2].count(0) > data[::2].count(0) else "utf-16be"
+    if byte_order := _utf_16(data):
         found, command = "NUL bytes, as in UTF-16", f"iconv -f {byte_order} -t utf-8"
     else:
         found, command = "a NUL byte", "tr -d '\\000'"
     return InputError(
         found, where=place, expected="text in UTF-8", remedy=f"give it mended, made by: {mended(path, command)}"
     )
+
+
+def _utf_16(data: bytes) -> str | None:
+    """The byte order of UTF-16 without a mark, in which each character has two bytes; None: it is something else.
+
+    Much of it is NUL where letters are Latin; where they are not, blanks and ends of lines still are.
+    """
+    low, high = data[::2], data[1::2]
+    if data.count(0) > 0.2 * len(data):
+        return "utf-16le" if high.count(0) > low.count(0) else "utf-16be"
+    without = data.replace(b"\0", b"").decode("utf-8", "replace")
+    if all((one.isprintable() and one != "\ufffd") or one in "\t\r\n" for one in without):
+        return None  # it is UTF-8 but for a NUL byte
+    for order, own, other in (("utf-16le", low, high), ("utf-16be", high, low)):
+        blanks = [chr(byte) for byte, above in zip(own, other, strict=False) if above == 0]
+        if blanks and not own.count(0) and all(blank.isprintable() or blank in "\t\r\n" for blank in blanks):
+            text = "".join(data[: len(data) // 2 * 2].decode(order, "replace").split())
+            if sum(unicodedata.category(character)[0] in "LMNPZ" for character in text) > 0.8 * len(text):
+                return order
+    return None
 
 
 def long_line(path: str, is_jsonl: bool, data: bytes, most: int, place: str) -> InputError:

@@ -39,9 +39,9 @@ _OTHERS = (
     (b"ARROW1", "Arrow", None),
     (b"<?xml", "XML", None),
     (b"<mediawiki", "XML", None),
-    (b"<!DOCTYPE html", "HTML", None),
     (b"<!doctype html", "HTML", None),
     (b"<html", "HTML", None),
+    (b"{\\rtf", "RTF", None),
 )
 _JSONL_NAMES = {".jsonl", ".ndjson", ".ldjson", ".jl", ".json"}
 _FEW = 100  # carriage returns a line feed: within a line there may be some, as of a progress bar
@@ -52,6 +52,13 @@ _AS_LINES = (
     "import json, re, sys; [print(json.dumps(row if isinstance(row, dict) else dict(text=row))) "
     r"for part in re.split(r'(?m)(?<=^[\]}])\s+(?=^[\[{])', sys.stdin.read().lstrip(chr(65279))) "
     "for found in [json.loads(part)] for row in (found if isinstance(found, list) else [found])]"
+)
+
+
+_TEXTS_AS_LINES = (
+    "import json, sys; [print(json.dumps(dict(text=text))) for line in sys.stdin if line.strip() "
+    "for row in [json.loads(line.lstrip(chr(65279)))] for text in (row if isinstance(row, list) else [row]) "
+    "if isinstance(text, str)]"
 )
 
 
@@ -95,8 +102,9 @@ def mended(path: str | Path, command: str) -> str:
     with open(path, "rb") as file:
         compression = compression_of(path, file.peek(10))
     plain = path.with_suffix("") if path.suffix.lower() in (*_COMPRESSIONS, ".zst") else path
-    new = shlex.quote(str(plain.with_name(f"{plain.stem}.new{plain.suffix or '.txt'}")))
-    name = shlex.quote(str(path))
+    new = str(plain.with_name(f"{plain.stem}.new{plain.suffix or '.txt'}"))
+    new = shlex.quote(f"./{new}" if new.startswith("-") else new)
+    name = shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
     text = f"{compression[2] if compression else 'cat'} {name}"
     if "{path}" in command or "{text}" in command:
         return command.format(path=name, text=text, new=new)
@@ -119,7 +127,12 @@ def mended_by_python(path: str | Path, script: str) -> str:
 def refuse_other_kinds(path, head: bytes) -> None:
     """Raises `InputError` for what is known to be no text by how it begins, with what makes text of it."""
     text = head.removeprefix(BYTE_ORDER_MARK)
-    found = [(kind, command) for begins, kind, command in _OTHERS if text.startswith(begins)]
+    markup = text[:1000].lstrip().lower()
+    found = [
+        (kind, command)
+        for begins, kind, command in _OTHERS
+        if text.startswith(begins) or (begins[:1] in b"<{" and markup.startswith(begins.lower()))
+    ]
     if head[257:262] == b"ustar":
         found = [("a tar archive", "tar -xf {path}")]
     if found:
@@ -162,7 +175,21 @@ def _is_jsonl(path, head):
     if len(head) == _HEAD:
         lines.pop()  # it is cut
     lines = [line for line in lines if line.strip()]
+    if len(lines) > 1 and all(map(_is_list_or_string, lines)):
+        raise InputError(
+            "each line is a list, or a string, of JSON",
+            where=path,
+            expected="one JSON object a line, or plain text",
+            remedy=f"give its texts as objects, made by: {mended_by_python(path, _TEXTS_AS_LINES)}",
+        )
     return bool(lines) and (_is_object(lines[0]) or 2 * sum(map(_is_object, lines)) > len(lines))
+
+
+def _is_list_or_string(line):
+    try:
+        return isinstance(json.loads(line), list | str)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _is_object(line):

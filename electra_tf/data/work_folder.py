@@ -1,15 +1,18 @@
 """The folder beside the output in which a data set is made before it is put in place, whole."""
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from electra_tf.data.manifest import VOCAB_FOLDER, Manifest, read_manifest
+from electra_tf.data.manifest import FILE_NAME, VOCAB_FOLDER, Manifest, read_manifest
 from electra_tf.errors import DataError, OutputError
 from electra_tf.files import check_is_elsewhere
 from electra_tf.locks import locked_folder
+
+_KEY = re.compile(r"[0-9a-f]{64}")  # of a recipe
 
 
 def work_name(output: Path) -> Path:
@@ -19,7 +22,7 @@ def work_name(output: Path) -> Path:
 def clear_finished(output: Path) -> None:
     """Removes the work folder of a build that was killed when its output was there already, before it could itself."""
     work = work_name(output)
-    if _holds_something(output) and work.is_dir():
+    if (output / FILE_NAME).is_file() and work.is_dir() and not _of_others(work):
         with locked_folder(work) as mine:
             if mine is not False:
                 shutil.rmtree(work)
@@ -95,6 +98,13 @@ def _locked(output):
     clear_finished(output)
     _check_free(output)
     work = work_name(output)
+    if others := _of_others(work):
+        raise OutputError(
+            f"the folder in which it is built holds what no build has written: {', '.join(others[:5])}",
+            where=work,
+            expected="nothing of this name, or what an unfinished build has left",
+            remedy="choose another --output, or move that away",
+        )
     with locked_folder(work) as mine:
         if mine is False:
             raise OutputError(
@@ -109,6 +119,14 @@ def _locked(output):
         finally:
             if not any(work.rglob("*.json")):  # nothing, or nothing yet, that a later build could use
                 shutil.rmtree(work, ignore_errors=True)
+
+
+def _of_others(work) -> list[str]:
+    """Names of what is there and was not made by a build, whose folders are called by a hash, or `records`."""
+    if work.is_symlink() or (work.exists() and not work.is_dir()):
+        return ["it is a link, or a file"]
+    names = sorted(path.name for path in work.iterdir()) if work.is_dir() else []
+    return [name for name in names if name not in ("lock", "records") and not _KEY.fullmatch(name)]
 
 
 def _holds_something(output):

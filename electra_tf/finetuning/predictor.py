@@ -246,7 +246,9 @@ def chosen_run(path: Path) -> Path:
     results = path / "results.json"
     if results.is_file():
         try:
-            return path / f"seed-{int(json.loads(results.read_text('utf-8'))['best_seed'])}"
+            best = path / f"seed-{int(json.loads(results.read_text('utf-8'))['best_seed'])}"
+            best.stat()  # it may have been removed
+            return best
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise CheckpointError(
                 f"it does not tell which run is the best: {error}",

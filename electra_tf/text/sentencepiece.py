@@ -25,6 +25,7 @@ from tokenizers import normalizers
 from electra_tf.errors import ConfigError, InputError
 from electra_tf.files import write_whole
 from electra_tf.text.added_tokens import ADDED, added_tokens
+from electra_tf.text.casing import STRAY
 from electra_tf.text.rows import flatten
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.tokenizer_files import (
@@ -80,20 +81,42 @@ class Pieces:
 def holds_sentencepiece(path: Path) -> bool:
     """Whether what is at `path` is a SentencePiece tokenizer: a `.model` file, or a folder with one or its JSON."""
     if not path.is_dir():
-        return path.suffix == ".model"
+        return path.suffix.lower() == ".model"
     if (path / "vocab.txt").is_file():
         return False
-    if _model_file(path) is not None:
+    if model_file(path) is not None:
         return True
-    return (path / FAST).is_file() and part_of(read_json(path / FAST), "model", path / FAST).get("type") == "Unigram"
+    if not (path / FAST).is_file():
+        return False
+    model = part_of(read_json(path / FAST), "model", path / FAST)  # tokenizers' first versions wrote no type
+    return model.get("type", "Unigram" if isinstance(model.get("vocab"), list) else None) == "Unigram"
 
 
-def _model_file(folder: Path) -> Path | None:
+def model_file(folder: Path) -> Path | None:
     """`spiece.model`, or the one `.model` of a folder as Google published them."""
     if (folder / MODEL).is_file():
         return folder / MODEL
     found = list(folder.glob("*.model"))
     return found[0] if len(found) == 1 else None
+
+
+def has_capitals(pieces: Sequence[str]) -> bool:
+    """Whether so many pieces have capitals that no text with small letters alone has made them."""
+    letters = [piece for piece in pieces if piece.lower() != piece.upper() and not piece.startswith(("[", "<"))]
+    return sum(piece != piece.lower() for piece in letters) > STRAY * len(letters)
+
+
+def _check_agree(model, fast, folder):
+    """Raises `InputError` where a model and a tokenizer.json are not of one vocabulary."""
+    pieces = [piece.piece for piece in _parse(model, folder).pieces]
+    theirs = part_of(fast, "model", folder / FAST).get("vocab")
+    if not isinstance(theirs, list) or [piece for piece, _ in theirs] != pieces:
+        raise InputError(
+            f"the SentencePiece model and {FAST} hold different vocabularies",
+            where=folder,
+            expected="the same pieces in the same order",
+            remedy="remove the file that does not belong to the model",
+        )
 
 
 _BASIC_PLANE = "\n".join(chr(c) for c in range(0x10000) if not 0xD800 <= c < 0xE000)
@@ -161,12 +184,18 @@ class SentencePieceTokenizer(Tokenizer):
     def open(cls, path: Path, settings: dict) -> "SentencePieceTokenizer":
         """See `load.open_tokenizer`."""
         if path.is_file():
-            return cls(read_bytes(path), SentencePieceSettings(**settings), source=path)
-        model_file, fast = _model_file(path), None
-        model = None if model_file is None else read_bytes(model_file)
+            tokenizer = cls(read_bytes(path), SentencePieceSettings(**settings), source=path)
+            if "lower_case" in settings or not has_capitals(tokenizer.vocabulary):
+                return tokenizer
+            print(f"note: {path}: capitals stay as they are, since its pieces have some", file=sys.stderr)
+            return cls(read_bytes(path), SentencePieceSettings(**{**settings, "lower_case": False}), source=path)
+        file, fast = model_file(path), None
+        model = None if file is None else read_bytes(file)
         config = with_special_tokens(read_tokenizer_config(path), path)
         check_class(config, ("Albert",), path)
         check_names(config, _NAMES, path)
+        if model and (path / FAST).is_file():
+            _check_agree(model, read_json(path / FAST), path)
         if (path / FAST).is_file() and not (model and config.get("tokenization")):
             fast = read_json(path / FAST)
             found = asdict(_settings_of(fast, path))

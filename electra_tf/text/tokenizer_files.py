@@ -11,6 +11,7 @@ from electra_tf.text.casing import settings_of_tokens
 from electra_tf.text.wordpiece import SPECIAL_TOKENS
 
 CONFIG, SPECIAL, FAST = "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"
+TOKENIZER_FILES = ("vocab.txt", FAST, "spiece.model", CONFIG, SPECIAL, ADDED)  # the first three hold a vocabulary
 _NAMES = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL_TOKENS, strict=True))
 # Our setting -> its name in tokenizer_config.json, and in the normalizer of tokenizer.json.
 _SETTING_NAMES = {
@@ -237,17 +238,26 @@ def _settings(content, column, path):
     return settings
 
 
+def _puts_special_tokens(content):
+    """The kind of what puts [CLS] and [SEP] around a text, of which both have one meaning."""
+    told = content.get("post_processor", {"type": "BertProcessing"})
+    kind = told.get("type") if isinstance(told, dict) else None
+    return "TemplateProcessing or BertProcessing" if kind in ("TemplateProcessing", "BertProcessing") else kind
+
+
 def _read_tokenizer_json(content, path):
     """Vocabulary, "" where an id has no token, and settings."""
     model, normalizer = part_of(content, "model", path), part_of(content, "normalizer", path)
+    early = "WordPiece" if "continuing_subword_prefix" in model else None  # tokenizers' first versions had no type
     expected = {
-        "model.type": (model.get("type"), "WordPiece"),
+        "model.type": (model.get("type", early), "WordPiece"),
         "model.unk_token": (model.get("unk_token"), "[UNK]"),
         "model.continuing_subword_prefix": (model.get("continuing_subword_prefix"), "##"),
         "model.max_input_chars_per_word": (model.get("max_input_chars_per_word"), 100),
         "normalizer.type": (normalizer.get("type"), "BertNormalizer"),
         "normalizer.clean_text": (normalizer.get("clean_text"), True),
         "pre_tokenizer.type": (part_of(content, "pre_tokenizer", path).get("type"), "BertPreTokenizer"),
+        "post_processor.type": (_puts_special_tokens(content), "TemplateProcessing or BertProcessing"),
     }
     for field, (found, wanted) in expected.items():
         if found != wanted:

@@ -68,7 +68,10 @@ def fit(words: Mapping[str, int], encode: Callable[[list[str]], Iterable], unkno
     """
     if not words:
         raise InputError(
-            "the text holds no words", where="--input", expected="text to measure on", remedy="name other files"
+            "the text holds no words",
+            where="--input and --measure",
+            expected="text to measure on",
+            remedy="name other files",
         )
     tokens = unknowns = 0
     for n, row in zip(words.values(), encode(list(words)), strict=True):

@@ -56,7 +56,7 @@ class _Cache:
             for path in new:
                 content = path.read_bytes()
                 name = f"{hashlib.sha256(content).hexdigest()}-{path.name}"
-                aside = self.own.with_name(name)
+                aside = self.own / f"{name}.aside"
                 aside.write_bytes(content)
                 os.replace(aside, self.folder / name)
                 self._known.add(path.name)

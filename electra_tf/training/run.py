@@ -37,6 +37,7 @@ from electra_tf.training.progress import Display
 from electra_tf.training.recipe import Recipe
 from electra_tf.training.run_description import (
     RULES,
+    TAKEN_OVER,
     alone_in,
     begun_run,
     check_same_run,
@@ -50,7 +51,6 @@ from electra_tf.training.state import State
 from electra_tf.training.step import Step
 
 _LOOP_SECONDS = 10.0
-_TAKEN_OVER = "initial_weights.txt"
 
 
 class Evaluation(Protocol):
@@ -150,7 +150,7 @@ def train(
         kept = Kept(recipe.keep, recipe.milestone_every, plan.keep_best, plan.select, **due)
         state = State(model_dir, trainer, facts, kept, writes=chief)
         index = state.restore(display.say)
-        step = index["step"] if index else 0
+        step, taken = index["step"] if index else 0, None
         if step < recipe.steps:
             state.check_space()
         if index:
@@ -159,17 +159,15 @@ def train(
             own = {name: value for name, value in begun.get("start", {}).items() if name != "sha256"}
             if start is not None and start.names() != own:
                 display.say(f"warning: the run goes on from its own step {step:,}, and takes no weights from elsewhere")
-        else:
-            if chief:
-                with writing(model_dir):
-                    (model_dir / _TAKEN_OVER).unlink(missing_ok=True)  # of a run that was not begun
-            if start is not None:
-                _take_over(start, plan, trainer.step, model_dir, chief, display.say)
-                description["start"] = start.names() | ({"sha256": start.sha256} if start.sha256 else {})
+        elif start is not None:
+            taken = _take_over(start, plan, trainer.step, display.say)
+            description["start"] = start.names() | ({"sha256": start.sha256} if start.sha256 else {})
         _check_together(strategy, trainer.step, model_dir)
         if chief:
             write_description(model_dir, description, source.tokenizer, operative_config)
             with writing(model_dir):
+                if not index:  # a run that was not begun may have left it
+                    _write_taken(model_dir / TAKEN_OVER, taken)
                 cut_back(model_dir / METRICS, step, display.say)
 
         evaluation = None
@@ -273,16 +271,21 @@ def _say_what_changed(before, now, recipe, say):
         say(f"the last bits of this run may now differ, since it changed: {'; '.join(changed)}")
 
 
-def _take_over(start, plan, step, model_dir, chief, say):
-    """Puts the weights of other checkpoints into a new run, says how many, and lists each beside the run."""
+def _take_over(start, plan, step, say):
+    """Puts the weights of other checkpoints into a new run, says how many, and returns where each is from."""
     weights, slots, report = initial_weights(start, step.objective, plan.source.tokenizer)
     for group, values in zip((step.weights, step.m, step.v), (weights, *(slots or ({}, {}))), strict=True):
         for name in group.keys() & values.keys():  # of a weight that is not trained there are no moments
             group[name].assign(values[name])
-    if chief:
-        with writing(model_dir):
-            write_text(model_dir / _TAKEN_OVER, "".join(f"{taken}\n" for taken in report))
-    say(f"{summary(report)} ({_TAKEN_OVER} lists them)")
+    say(f"{summary(report)} ({TAKEN_OVER} lists them)")
+    return report
+
+
+def _write_taken(path, taken):
+    if taken is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_text(path, "".join(f"{one}\n" for one in taken))
 
 
 def _run(plan, objective, trainer, state, evaluation, cost, display, model_dir, chief, signals, profile):

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
-from contextlib import ExitStack, contextmanager
+import os
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from electra_tf.checkpoints.metrics_jsonl import METRICS
 from electra_tf.checkpoints.run_checkpoints import list_checkpoints
 from electra_tf.checkpoints.run_directory import files_of_answers
 from electra_tf.checkpoints.run_json import (
@@ -20,9 +22,11 @@ from electra_tf.errors import OutputError, TrainingError
 from electra_tf.files import replaced, tidy, told
 from electra_tf.locks import locked_folder
 from electra_tf.seals import sealed
+from electra_tf.text.tokenizer_files import TOKENIZER_FILES
 from electra_tf.training.recipe import FREE
 
-OPERATIVE = "operative_config.gin"
+OPERATIVE, TAKEN_OVER = "operative_config.gin", "initial_weights.txt"
+OF_SEEDS = ("results.json", "results.tsv", "results.md")  # of a comparison of seeds
 # How a run is computed where that once changed: one that was begun goes on by the rules it began with.
 # 1: an evaluation draws for each of its batches, and throws coins where training does; the bias of the moments is
 #    corrected from the run's first step on.
@@ -154,9 +158,38 @@ def alone_in(model_dir: Path, say=print):
             )
         if mine is None:
             say(f"warning: {model_dir} cannot be locked on its file system: start no second process in it")
+        _check_is_ours(model_dir)
         with writing(model_dir):
             tidy(model_dir)
         yield
+
+
+def _check_is_ours(model_dir):
+    """Raises `OutputError` for files that a new run would replace, and that no run has written."""
+    if list_checkpoints(model_dir):
+        return
+    names = [name for name in (RUN, METRICS, OPERATIVE, TAKEN_OVER, *OF_SEEDS) if os.path.lexists(model_dir / name)]
+    others = [] if _is_begun(model_dir) else names
+    tokenizer = model_dir / TOKENIZER
+    if tokenizer.is_dir():
+        others += [f"{TOKENIZER}/{path.name}" for path in tokenizer.iterdir() if path.name not in TOKENIZER_FILES]
+    if others:
+        raise OutputError(
+            f"the folder holds what no run has written, and a run would replace: {', '.join(sorted(others)[:5])}",
+            where=model_dir,
+            expected="a new folder, or that of a run",
+            remedy="name another --model_dir, or move these files away",
+        )
+
+
+def _is_begun(model_dir):
+    """Whether a run has begun here, which may have ended before its first checkpoint; or one of its seeds."""
+    for run in (model_dir / RUN, *model_dir.glob(f"seed-*/{RUN}")):
+        with suppress(OSError, ValueError, RecursionError):
+            description = json.loads(run.read_text("utf-8"))
+            if isinstance(description, dict) and "format_version" in description:
+                return True
+    return False
 
 
 def write_description(model_dir: Path, description: dict, tokenizer, operative_config: str | None) -> None:

@@ -83,7 +83,7 @@ class State:
 
         Raises: `CheckpointError` when its names or shapes are not this model's, naming all of them.
         """
-        for leftover in (self.model_dir / "checkpoints").glob("writing-*"):
+        for leftover in (self.model_dir / "checkpoints").glob("writing-step-*"):
             if self.writes:
                 remove(leftover)
         newest = newest_intact(self.model_dir, say)

@@ -181,3 +181,15 @@ def test_the_list_is_no_part_of_a_model(folder, tmp_path):
         "model.ckpt.data-00000-of-00001",
     }
     assert all(isinstance(array, np.ndarray) for array in read_variables(tmp_path / "tf1/model.ckpt").values())
+
+
+def test_a_link_of_a_models_name_is_not_read_in_the_place_of_what_is_written(folder, tmp_path):
+    """The old weights would win; what the link leads to stays, and other links do, too."""
+    (tmp_path / "store").mkdir()
+    out = shutil.copytree(folder, tmp_path / "out")
+    (out / "model.safetensors").rename(tmp_path / "store" / "m")
+    (out / "model.safetensors").symlink_to(tmp_path / "store" / "m")
+    (out / "notes").symlink_to("../nowhere")
+    convert(folder, out, "bin", overwrite=True)
+    assert not os.path.lexists(out / "model.safetensors") and (out / "pytorch_model.bin").is_file()
+    assert (tmp_path / "store" / "m").is_file() and (out / "notes").is_symlink()

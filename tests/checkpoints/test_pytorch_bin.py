@@ -131,3 +131,12 @@ def test_a_pickle_of_something_else_is_an_error(tmp_path):
     (tmp_path / "m.bin").write_bytes(pickle.dumps({"a": 1}, protocol=2))
     with pytest.raises(CheckpointError, match="not one of torch"):
         read_bin(tmp_path / "m.bin")
+
+
+def test_a_tensor_whose_numbers_are_others_than_those_stored_is_refused(tmp_path):
+    """The negative bit: the stored numbers are those of another sign."""
+    tensor = torch._neg_view(torch.arange(4.0))
+    torch.save({"x": tensor}, tmp_path / "a.bin")
+    assert torch.load(tmp_path / "a.bin", weights_only=True)["x"].tolist() == [-0.0, -1.0, -2.0, -3.0]
+    with pytest.raises(CheckpointError, match="neg"):
+        read_bin(tmp_path / "a.bin")

@@ -105,3 +105,22 @@ def test_towers_that_share_the_word_table_alone_have_no_tf1_names(make_weights):
     config = EncoderConfig(hidden_size=8, num_attention_heads=1, num_hidden_layers=1, vocab_size=5)
     with pytest.raises(CheckpointError, match="word table alone"):
         to_tf1(make_weights(config, config, "word"))
+
+
+def test_a_number_that_float32_cannot_hold_is_no_infinity(config, tower, weights):
+    tensors = to_torch(pretrained(tower, config, weights))
+    name = next(name for name in tensors if name.endswith("word_embeddings.weight"))
+    wide = tensors[name].astype("float64")
+    tied = [one for one, array in tensors.items() if array.shape == wide.shape and np.array_equal(array, wide)]
+    assert from_torch(tensors | dict.fromkeys(tied, wide), config.to_dict(), config).weights.keys()
+    wide[0, 0] = 1e40
+    with pytest.raises(CheckpointError, match=r"has numbers up to 1e\+40"):
+        from_torch(tensors | dict.fromkeys(tied, wide), config.to_dict(), config)
+
+
+def test_a_tensor_under_its_former_and_its_present_name_is_refused(config, tower, weights):
+    tensors = to_torch(pretrained(tower, config, weights))
+    name = next(name for name in tensors if name.endswith("LayerNorm.weight"))
+    former = name.replace("LayerNorm.weight", "LayerNorm.gamma")
+    with pytest.raises(CheckpointError, match=f"{name} is there under two names"):
+        from_torch(tensors | {former: tensors[name] + 1}, config.to_dict(), config)

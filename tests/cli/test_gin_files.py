@@ -254,6 +254,12 @@ def test_folders_of_the_users_with_the_names_of_ours_do_not_matter(tmp_path, mon
     assert model.preset == "electra_small"
 
 
+def test_a_file_may_begin_with_a_mark_of_its_encoding(tmp_path):
+    (tmp_path / "mine.gin").write_text("# \u00e9\nRecipe.steps = 7\n", "utf-8-sig")
+    (recipe, *_), _ = read(tmp_path / "mine.gin")
+    assert recipe.steps == 7
+
+
 def test_macros_work(tmp_path):
     (tmp_path / "mine.gin").write_text("n = 40\nRecipe.steps = %n\nRecipe.log_every = %n\n")
     (recipe, *_), _ = read(tmp_path / "mine.gin")

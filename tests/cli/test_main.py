@@ -9,7 +9,7 @@ import pytest
 
 from electra_tf.cli import error_messages
 from electra_tf.cli.main import COMMANDS
-from electra_tf.errors import InputError
+from electra_tf.errors import InputError, as_json
 from electra_tf.version import __version__
 
 
@@ -169,6 +169,15 @@ def test_streams_that_lead_nowhere_are_no_traceback(line, tmp_path):
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
     assert done.returncode == (2 if "full" in line else 0)
+
+
+@pytest.mark.parametrize("line", ["inspect nosuch 2>/dev/full", "inspect nosuch 2>&-"])
+def test_the_status_tells_where_nobody_can_read_the_words(line, tmp_path):
+    assert in_a_shell(line, tmp_path).returncode == 2
+
+
+def test_json_has_no_number_that_is_none():
+    assert as_json({"a": [float("nan"), 1.5], "b": float("inf")}) == '{"a": [null, 1.5], "b": null}'
 
 
 def test_a_terminal_that_cannot_show_a_letter_is_no_traceback(tmp_path):

@@ -305,8 +305,8 @@ def test_the_very_data_set_that_is_asked_for_is_not_built_again(corpus, vocab, t
     made = build_data(text, vocab, output, **SMALL)
     before, inodes = contents(output), [path.stat().st_ino for path in sorted(output.rglob("*"))]
     left = tmp_path / "data.building"
-    left.mkdir()  # as of a build that was killed when its output had just appeared
-    (left / "a.json").touch()
+    (left / ("a" * 64)).mkdir(parents=True)  # as of a build that was killed when its output had just appeared
+    (left / ("a" * 64) / "a.json").touch()
     assert build_data(tmp_path / "*.txt", vocab, output, **SMALL) == made
     assert contents(output) == before and [path.stat().st_ino for path in sorted(output.rglob("*"))] == inodes
     assert not left.exists()
@@ -357,3 +357,24 @@ def test_a_vocabulary_without_a_special_token_is_refused(corpus, tmp_path):
     with pytest.raises(InputError, match=r"(?s)\[MASK\].*vocab\.txt"):
         build_data(corpus, tmp_path / "vocab.txt", tmp_path / "data", **SMALL)
     assert not (tmp_path / "data").exists()
+
+
+def test_what_a_person_has_put_where_data_are_built_stays(corpus, vocab, tmp_path):
+    """In a folder of this name; and an unfinished build stays where the output has come to be something else."""
+    work = tmp_path / "data.building"
+    work.mkdir()
+    (work / "thesis.tex").write_text("mine")
+    with pytest.raises(OutputError, match=r"what no build has written: thesis\.tex"):
+        build_data(corpus, vocab, tmp_path / "data", **SMALL)
+    (work / "thesis.tex").rename(tmp_path / "thesis.tex")
+    (work / ("a" * 64)).mkdir()
+    (work / ("a" * 64) / "0.json").write_text("of a build")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").write_text("mine")
+    with pytest.raises(OutputError, match="already exists"):
+        build_data(corpus, vocab, tmp_path / "data", **SMALL)
+    assert (work / ("a" * 64) / "0.json").is_file()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "other.building").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="it is a link, or a file"):
+        build_data(corpus, vocab, tmp_path / "other", **SMALL)

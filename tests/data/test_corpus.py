@@ -283,7 +283,15 @@ def test_what_is_no_text_is_refused_and_the_remedy_gives_the_text(tmp_path, kind
 
 @pytest.mark.parametrize(
     "content, kind",
-    [(b"PAR1\x15\x04", "Parquet"), (b'<?xml version="1.0"?>', "XML"), (b"<html>", "HTML"), (b"%PDF-1.7", "PDF")],
+    [
+        (b"PAR1\x15\x04", "Parquet"),
+        (b'<?xml version="1.0"?>', "XML"),
+        (b"<html>", "HTML"),
+        (b'\n <!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN">', "HTML"),
+        (b"<HTML><BODY>the cat", "HTML"),
+        (b"{\\rtf1\\ansi the cat}", "RTF"),
+        (b"%PDF-1.7", "PDF"),
+    ],
 )
 @pytest.mark.parametrize("compress", [bytes, bz2.compress])
 def test_what_no_command_makes_text_of_is_named(tmp_path, content, kind, compress):
@@ -315,9 +323,19 @@ def test_a_name_of_json_lines_holds_no_text(tmp_path, name):
         (b'{\n "text": "the cat"\n}\n{\n "text": "sat"\n}\n', [["the cat"], ["sat"]]),
         (b'[\n {"text": "the cat"},\n {"text": "sat"}\n]\n', [["the cat"], ["sat"]]),
         (b'[\n "the cat",\n "sat"\n]\n', [["the cat"], ["sat"]]),
+        (b'["the cat", "sat"]\n["on"]\n', [["the cat"], ["sat"], ["on"]]),
+        (b'"the cat\\nthe dog"\n\n"sat"\n', [["the cat", "the dog"], ["sat"]]),
+        (
+            "\u043a\u043e\u0442 \u0441\u0438\u0434\u0438\u0442\n".encode("utf-16le"),
+            [["\u043a\u043e\u0442 \u0441\u0438\u0434\u0438\u0442"]],
+        ),
+        ("\u5b57 \u4e2d\u56fd\n".encode("utf-16be"), [["\u5b57 \u4e2d\u56fd"]]),
+        ("cat \u00e9 b\n".encode("utf-16le"), [["cat \u00e9 b"]]),
+        (b'\xef\xbb\xbf{"text": "a"}\n{"text":null}\n', [["a"]]),
     ],
     ids=["a bad byte", "cp1252", "NUL", "NUL, compressed", "null", "another's null", "escaped NUL", "and a backslash"]
-    + ["half a pair", "an object", "objects", "a list", "a list of texts"],
+    + ["half a pair", "an object", "objects", "a list", "a list of texts", "lists", "strings", "Cyrillic UTF-16"]
+    + ["Chinese UTF-16", "Latin UTF-16", "null behind a mark"],
 )
 def test_the_remedy_for_bad_text_mends_it(tmp_path, content, mended):
     error = error_of(write(tmp_path / "a.txt", content))

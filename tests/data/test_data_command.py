@@ -206,8 +206,9 @@ def test_an_output_that_is_a_link_leads_to_the_data(english, vocab, tmp_path, ca
 
 
 def test_a_build_that_was_killed_is_no_input_of_itself(english, vocab, tmp_path, capsys):
-    (tmp_path / "c" / "out.building" / "key").mkdir(parents=True)
-    (tmp_path / "c" / "out.building" / "key" / "000000.held_out").write_bytes(b"\xff\x00")
+    key = tmp_path / "c" / "out.building" / ("a" * 64)
+    key.mkdir(parents=True)
+    (key / "000000.held_out").write_bytes(b"\xff\x00")
     (tmp_path / "c" / "a.txt").write_text(english)
     status, _, _ = run(capsys, f"--input={tmp_path}/c/**", f"--vocab={vocab}", f"--output={tmp_path}/c/out")
     assert status == 0

@@ -397,6 +397,14 @@ def test_scores_from_some_weights_are_not_passed_off_as_those_from_others(tuned,
     _check_start({"start": early}, Start(electra, sha256="0" * 64), folder)
 
 
+def test_results_of_somebodys_are_not_replaced(files, electra, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "results.md").write_text("mine")
+    with pytest.raises(OutputError, match=r"a run would replace: results\.md"):
+        finetune(settings_of(files), tmp_path / "run", electra, recipe=RECIPE, stream=io.StringIO())
+    assert (tmp_path / "run" / "results.md").read_text() == "mine"
+
+
 def test_a_path_is_a_file_and_one_text_is_no_list_of_texts(tuned, files):
     assert settings_of(files, train=files / "train.csv") == settings_of(files)
     for models in (tuned[0], [tuned[0] / "seed-0", tuned[0] / "seed-1"]):

@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from electra_tf.errors import ConfigError, InputError
-from electra_tf.text.sentencepiece import TOKENIZATIONS, SentencePieceSettings, SentencePieceTokenizer
+from electra_tf.text.sentencepiece import (
+    BLANK,
+    TOKENIZATIONS,
+    SentencePieceSettings,
+    SentencePieceTokenizer,
+    has_capitals,
+)
 from electra_tf.text.tokenizer import Tokenizer
 
 
@@ -369,3 +375,35 @@ def test_rows_are_not_filled_up_as_the_file_says(spiece_folder, tmp_path):
     (tmp_path / "tokenizer.json").write_text(json.dumps(fast))
     (tmp_path / "tokenizer_config.json").unlink()
     assert len(SentencePieceTokenizer.from_pretrained(tmp_path).encode("the sea").ids) < 20
+
+
+def test_a_model_file_is_opened_as_its_folder_says_or_as_its_pieces_do(spiece_folder, tmp_path, capsys):
+    other = tmp_path / "other"
+    Tokenizer.from_pretrained(spiece_folder).save(other)
+    assert Tokenizer.from_pretrained(other / "spiece.model").settings == Tokenizer.from_pretrained(other).settings
+    config = json.loads((other / "tokenizer_config.json").read_text("utf-8"))
+    (other / "tokenizer_config.json").write_text(json.dumps(config | {"do_lower_case": False}), "utf-8")
+    (other / "tokenizer.json").unlink()
+    assert not Tokenizer.from_pretrained(other / "spiece.model").settings.lower_case
+    small = Tokenizer.from_pretrained(spiece_folder)
+    assert not has_capitals(small.vocabulary)
+    assert has_capitals([*small.vocabulary, *(f"{BLANK}{piece.title()}" for piece in small.vocabulary[200:260])])
+    shutil.copy(spiece_folder / "spiece.model", tmp_path / "alone.model")
+    assert Tokenizer.from_pretrained(tmp_path / "alone.model").settings.lower_case
+    assert "capitals" not in capsys.readouterr().err
+    import electra_tf.text.sentencepiece as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "has_capitals", lambda pieces: True)
+        assert not Tokenizer.from_pretrained(tmp_path / "alone.model").settings.lower_case
+    assert "capitals stay as they are" in capsys.readouterr().err
+
+
+def test_a_model_and_a_tokenizer_json_of_other_vocabularies_are_refused(spiece_folder, tmp_path):
+    folder = tmp_path / "mixed"
+    Tokenizer.from_pretrained(spiece_folder).save(folder)
+    fast = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    fast["model"]["vocab"][-1][0] = "other"
+    (folder / "tokenizer.json").write_text(json.dumps(fast), "utf-8")
+    with pytest.raises(InputError, match="hold different vocabularies"):
+        Tokenizer.from_pretrained(folder)

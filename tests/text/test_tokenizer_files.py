@@ -368,3 +368,22 @@ def test_both_ids_of_a_token_that_is_there_twice_are_its_text(tmp_path):
     (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in [*SPECIAL_TOKENS, "a", "b", "a"]))
     tokenizer = Tokenizer.from_pretrained(tmp_path / "vocab.txt")
     assert tokenizer.decode([5, 6, 7]) == "a b a"
+
+
+def test_a_tokenizer_json_of_the_first_versions_has_no_type(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    WordPieceTokenizer(VOCABULARY).save(tmp_path)
+    fast = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))
+    assert fast["model"].pop("type") == "WordPiece"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fast), "utf-8")
+    ours = Tokenizer.from_pretrained(tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert ours.encode(TEXT, special_tokens_in_text=True).ids == theirs(TEXT)["input_ids"]
+
+
+@pytest.mark.parametrize("processor", [None, {"type": "RobertaProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}])
+def test_a_tokenizer_json_that_puts_special_tokens_otherwise_is_refused(processor, tmp_path):
+    WordPieceTokenizer(VOCABULARY).save(tmp_path)
+    fast = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fast | {"post_processor": processor}), "utf-8")
+    assert "post_processor.type is" in str(refused(tmp_path))

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import resource
 import shutil
 import signal
@@ -451,9 +452,29 @@ def test_other_devices_under_losses_of_each_device_are_another_run_and_that_is_s
 def test_the_list_of_weights_taken_over_by_a_run_that_never_began_goes(quick_data, tiny_model, tiny_recipe, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "initial_weights.txt").write_text("all of them\n")
+    (tmp_path / "run" / "run.json").write_text('{"format_version": 2}')  # it ended before its first checkpoint
     recipe = dataclasses.replace(tiny_recipe, steps=1)
     pretrain(quick_data, tmp_path / "run", tiny_model, recipe, stream=io.StringIO())
     assert not (tmp_path / "run" / "initial_weights.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "operative_config.gin", "tokenizer/my_notes.txt"])
+def test_what_a_person_has_put_into_the_folder_is_not_replaced(name, quick_data, tiny_model, tiny_recipe, tmp_path):
+    for own in (name, "checkpoints/writing-paper/draft.tex"):
+        (tmp_path / "run" / own).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / own).write_text('{"mine": 1}')
+    with pytest.raises(OutputError, match=f"a run would replace: {re.escape(name)}"):
+        pretrain(quick_data, tmp_path / "run", tiny_model, tiny_recipe, stream=io.StringIO())
+    (tmp_path / "run" / name).rename(tmp_path / "away")
+    pretrain(quick_data, tmp_path / "run", tiny_model, tiny_recipe, stream=io.StringIO())
+    assert (tmp_path / "run/checkpoints/writing-paper/draft.tex").is_file()
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_damaged(copied):
+    (copied / "checkpoints" / "step-00000006").rename(copied / "checkpoints" / "step-00000009")
+    facts = of_run(copied)
+    assert facts["step"] == 5
+    assert facts["checkpoints"][9].startswith("damaged: the checkpoint is of step 6")
 
 
 def test_weights_that_are_not_finite_are_not_saved(quick_data, tiny_model, tiny_recipe, tmp_path):

@@ -77,7 +77,7 @@ def output_folder(
         if is_listed:
             digests = {path.name: _digest(path) for path in sorted(aside.iterdir()) if path.name != LIST}
         for name in others:
-            if name == CARD or not is_known(name) or not _is_plain(old / name):
+            if name == CARD or not is_known(name) or not (_is_plain(old / name) or (old / name).is_symlink()):
                 _keep(old / name, aside / name)
                 if is_listed and name == CARD:
                     digests.pop(name, None)

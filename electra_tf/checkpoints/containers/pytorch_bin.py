@@ -234,9 +234,11 @@ def _array(view, read, load, path):
     return np.lib.stride_tricks.as_strided(numbers[view.offset :], view.shape, strides).copy()
 
 
-def _rebuild_tensor(storage, offset, shape, strides, *_):
+def _rebuild_tensor(storage, offset, shape, strides, _requires_grad=False, _hooks=None, metadata=None):
     if not isinstance(storage, _Storage):
         raise pickle.UnpicklingError("a tensor without a storage")
+    if metadata:  # such as the negative bit, by which its numbers are others than those stored
+        raise pickle.UnpicklingError(f"a tensor with {', '.join(map(str, metadata))}")
     return _View(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
