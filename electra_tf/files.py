@@ -125,13 +125,18 @@ def put(aside: Path, path: Path, *, synced: bool = True) -> None:
 
 
 def _as_before(aside, path):
-    """What takes the place of a file or folder may be read and written by whom that might; as far as we may say so."""
+    """What takes the place of a file or folder may be read and written by whom that might; by nobody else."""
     with suppress(OSError):
         before = path.stat()
-        if stat.S_IFMT(before.st_mode) == stat.S_IFMT(aside.stat().st_mode):
+        if stat.S_IFMT(before.st_mode) != stat.S_IFMT(aside.stat().st_mode):
+            return
+        for owner, group in ((-1, before.st_gid), (before.st_uid, -1)):
             with suppress(OSError):
-                os.chown(aside, before.st_uid, before.st_gid)
-            aside.chmod(stat.S_IMODE(before.st_mode))
+                os.chown(aside, owner, group)
+        now, mode = aside.stat(), stat.S_IMODE(before.st_mode)
+        mode &= 0o7777 if now.st_gid == before.st_gid else 0o7707
+        mode &= 0o7777 if (now.st_uid, now.st_gid) == (before.st_uid, before.st_gid) else 0o1777
+        aside.chmod(mode)
 
 
 def _exchange(one, other) -> bool:

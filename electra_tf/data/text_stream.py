@@ -175,7 +175,8 @@ def _is_jsonl(path, head):
     if len(head) == _HEAD:
         lines.pop()  # it is cut
     lines = [line for line in lines if line.strip()]
-    if len(lines) > 1 and all(map(_is_list_or_string, lines)):
+    escaped = any(line.lstrip()[:1] == b"[" or b"\\" in line for line in lines)  # else they may be quoted text
+    if len(lines) > 1 and escaped and all(map(_is_list_or_string, lines)):
         raise InputError(
             "each line is a list, or a string, of JSON",
             where=path,

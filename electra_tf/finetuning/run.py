@@ -126,6 +126,7 @@ def finetune(
         )
     config, tokenizer, weights = begins_at(init_checkpoint, from_scratch, vocab)
     start = None if init_checkpoint is None else Start(init_checkpoint, vocab=vocab, sha256=_sha256(weights))
+    del weights  # training reads them again
     rate = _DROPOUT.get(config.model_type) if settings.dropout is None else settings.dropout
     if rate is not None:
         config = config.replace(hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)

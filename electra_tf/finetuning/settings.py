@@ -146,7 +146,6 @@ class FineTuning:
             self._reject("long", "'truncate' but for single texts that are classified")
         if self.choices is not None and kind != "choice":
             self._reject("choices", "None but for the task 'choice'")
-        self._check_questions({kind})
         self._check_columns(kind)
         for name in ("most_epochs", "stride", "answer_length", "beam", "average"):
             if getattr(self, name) <= 0:
@@ -159,6 +158,7 @@ class FineTuning:
         for name in ("peak", "layer_decay", "question_length", "epochs", "label_scale"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 self._reject(name, "more than 0, or None")
+        self._check_questions({kind})
         if self.dropout is not None and not 0 <= self.dropout < 1:
             self._reject("dropout", "a share below 1, or None")
         if not 0 <= self.warmup < 1:

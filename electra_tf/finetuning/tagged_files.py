@@ -116,15 +116,16 @@ def read_tagged(
 
 
 def _told(content):
-    """(lines without comments, the comments): of lines that begin as one does, where blanks part columns, those of
-    another number of columns than the others have, since `##` is also a word.
+    """(lines without comments, the comments). `##` is also a word: where blanks part columns, it is one in a line of as
+    many columns as the others, whose last is a tag that another line has.
     """
     lines = content.split("\n")
     told = [line for line in lines if not line.startswith(_COMMENT)]
     comments = {line for line in lines if line.startswith(_COMMENT)}
-    counts = Counter(len(line.split()) for line in told if line.strip())
-    if comments and counts and not any("\t" in line for line in told):
-        comments = {line for line in comments if len(line.split()) != counts.most_common(1)[0][0]}
+    cells = [line.split() for line in told if line.strip()]
+    if comments and cells and not any("\t" in line for line in told):
+        count, tags = Counter(map(len, cells)).most_common(1)[0][0], {row[-1] for row in cells}
+        comments = {line for line in comments if len(row := line.split()) != count or row[-1] not in tags}
         told = [line for line in lines if line not in comments]
     return told, comments
 

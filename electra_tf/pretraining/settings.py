@@ -140,7 +140,7 @@ class Electra:
 
     def check_new(self, masking: Masking) -> None:
         """Raises `ConfigError` for what no new run should have; one that was begun so goes on."""
-        if self.generator_kind in ("two_towers", "uniform"):
+        if self.idle:
             usual = {name: getattr(Masking(), name) for name in _SHOWN_AT_MASKS}
             if changed := [name for name, value in usual.items() if getattr(masking, name) != value]:
                 raise ConfigError(
@@ -174,6 +174,13 @@ class Electra:
     def follows_steps(self) -> bool:
         """Whether something but the rate depends on how many steps a run has."""
         return self.first_temperature is not None
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Settings of other classes that make no difference then."""
+        if self.generator_kind in ("two_towers", "uniform"):
+            return tuple(f"Masking.{name}" for name in _SHOWN_AT_MASKS)
+        return ()
 
     @property
     def sharing(self) -> Sharing:

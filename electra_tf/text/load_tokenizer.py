@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from electra_tf.errors import ConfigError
-from electra_tf.text.sentencepiece import SentencePieceTokenizer, holds_sentencepiece, model_file
+from electra_tf.text.sentencepiece import SentencePieceTokenizer, holds_sentencepiece
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.tokenizer_files import CONFIG, FAST
 from electra_tf.text.wordpiece_tokenizer import WordPieceTokenizer
@@ -16,13 +16,14 @@ def open_tokenizer(path: str | Path, **settings) -> Tokenizer:
     Args:
         path: the folder, a `vocab.txt`, or SentencePiece's model (`*.model`).
         **settings: fields of `WordPieceSettings` or `SentencePieceSettings`, overruling what the folder says.
-            Where neither says it, a vocab.txt tells its casing by its tokens: see `casing.py`.
+            Where neither says it, a vocab.txt tells its casing by its tokens: see `casing.py`. Of SentencePiece's model
+            `tokenizer_config.json` beside it tells the casing, else its pieces do.
 
     Raises: `InputError`, naming the file.
     """
     path = Path(path)
     # A file that is one of several is not the whole tokenizer.
-    if path.is_file() and (path.name == FAST or (_is_vocabulary(path) and _has_settings(path.parent))):
+    if path.is_file() and (path.name == FAST or (path.name == "vocab.txt" and _has_settings(path.parent))):
         path = path.parent
     kind = SentencePieceTokenizer if holds_sentencepiece(path) else WordPieceTokenizer
     known = [field.name for field in fields(kind.Settings)]
@@ -41,11 +42,6 @@ def is_told_by_tokens(path: str | Path) -> bool:
     path = Path(path)
     folder = path.parent if path.name in ("vocab.txt", FAST) else path
     return not holds_sentencepiece(path) and not (folder.is_dir() and _has_settings(folder))
-
-
-def _is_vocabulary(path):
-    """Whether it is the one that its folder is opened by."""
-    return path.name == "vocab.txt" or (path.suffix.lower() == ".model" and model_file(path.parent) == path)
 
 
 def _has_settings(folder):

@@ -100,6 +100,15 @@ def model_file(folder: Path) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
+def _told(config, path) -> dict:
+    """Fields of the settings, as `tokenizer_config.json` says them."""
+    return {
+        "tokenization": config.get("tokenization", "transformers_slow"),
+        "lower_case": _flag(config, "do_lower_case", True, path),
+        "strip_accents": not _flag(config, "keep_accents", False, path),
+    }
+
+
 def has_capitals(pieces: Sequence[str]) -> bool:
     """Whether so many pieces have capitals that no text with small letters alone has made them."""
     letters = [piece for piece in pieces if piece.lower() != piece.upper() and not piece.startswith(("[", "<"))]
@@ -184,6 +193,8 @@ class SentencePieceTokenizer(Tokenizer):
     def open(cls, path: Path, settings: dict) -> "SentencePieceTokenizer":
         """See `load.open_tokenizer`."""
         if path.is_file():
+            if model_file(path.parent) == path and (path.parent / CONFIG).is_file():
+                settings = _told(read_tokenizer_config(path.parent), path.parent) | settings
             tokenizer = cls(read_bytes(path), SentencePieceSettings(**settings), source=path)
             if "lower_case" in settings or not has_capitals(tokenizer.vocabulary):
                 return tokenizer
@@ -200,11 +211,7 @@ class SentencePieceTokenizer(Tokenizer):
             fast = read_json(path / FAST)
             found = asdict(_settings_of(fast, path))
         else:
-            found = {
-                "tokenization": config.get("tokenization", "transformers_slow"),
-                "lower_case": _flag(config, "do_lower_case", True, path),
-                "strip_accents": not _flag(config, "keep_accents", False, path),
-            }
+            found = _told(config, path)
         tokenizer = cls(model, SentencePieceSettings(**(found | settings)), fast=fast, source=path)
         older = read_json(path / ADDED) if (path / ADDED).is_file() else {}
         added = added_tokens(tokenizer.vocabulary, tokenizer.special_tokens, {}, config, older, path)

@@ -1,6 +1,7 @@
 """The files that hold a tokenizer: Hugging Face's folder, or a bare `vocab.txt`."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -238,9 +239,13 @@ def _settings(content, column, path):
     return settings
 
 
-def _puts_special_tokens(content):
-    """The kind of what puts [CLS] and [SEP] around a text, of which both have one meaning."""
-    told = content.get("post_processor", {"type": "BertProcessing"})
+def _puts_special_tokens(content, path):
+    """The kind of what puts [CLS] and [SEP] around a text, of which both have one meaning. Tokenizers that `tokenizers`
+    has just trained have none.
+    """
+    if content.get("post_processor") is None:
+        print(f"note: {path} puts no [CLS] and [SEP] around a text; here they are put", file=sys.stderr)
+    told = content.get("post_processor") or {"type": "BertProcessing"}
     kind = told.get("type") if isinstance(told, dict) else None
     return "TemplateProcessing or BertProcessing" if kind in ("TemplateProcessing", "BertProcessing") else kind
 
@@ -257,7 +262,7 @@ def _read_tokenizer_json(content, path):
         "normalizer.type": (normalizer.get("type"), "BertNormalizer"),
         "normalizer.clean_text": (normalizer.get("clean_text"), True),
         "pre_tokenizer.type": (part_of(content, "pre_tokenizer", path).get("type"), "BertPreTokenizer"),
-        "post_processor.type": (_puts_special_tokens(content), "TemplateProcessing or BertProcessing"),
+        "post_processor.type": (_puts_special_tokens(content, path), "TemplateProcessing or BertProcessing"),
     }
     for field, (found, wanted) in expected.items():
         if found != wanted:

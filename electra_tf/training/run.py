@@ -192,7 +192,7 @@ def _check_clipping(optimizer, step):
         f"clip_apart with {why}",
         where=type(optimizer).__name__,
         expected="gradients that are clipped, of several parts that learn together",
-        remedy="leave it out",
+        remedy=f"--gin_param '{type(optimizer).__name__}.clip_apart = False'",
     )
 
 

@@ -83,6 +83,9 @@ def check_same_run(begun: dict, now: dict, plan, extend: bool, model_dir, say) -
     dev = [one.get("dev", now["data"].get("dev")) for one in data]  # of the rows that choose a checkpoint
     if dev[0] != dev[1]:
         changed["dev rows"] = tuple(f"sha256 {one[:12]}" for one in dev)
+    for one in plan.settings:
+        for name in getattr(one, "idle", ()):  # what makes no difference may have been set otherwise
+            changed.pop(name, None)
     freely = {name: changed.pop(name) for name in sorted(changed.keys() & FREE)}
     longer = changed.pop(_STEPS, None)
     if longer and (longer[1] < longer[0] or not (extend or _goes_on(plan, longer[0], model_dir))):
@@ -174,20 +177,29 @@ def _check_is_ours(model_dir):
     if tokenizer.is_dir():
         others += [f"{TOKENIZER}/{path.name}" for path in tokenizer.iterdir() if path.name not in TOKENIZER_FILES]
     if others:
-        raise OutputError(
-            f"the folder holds what no run has written, and a run would replace: {', '.join(sorted(others)[:5])}",
-            where=model_dir,
-            expected="a new folder, or that of a run",
-            remedy="name another --model_dir, or move these files away",
-        )
+        raise _of_others(model_dir, sorted(others)[:5])
+
+
+def _of_others(model_dir, names):
+    return OutputError(
+        f"the folder holds what no run has written, and a run would replace: {', '.join(names)}",
+        where=model_dir,
+        expected="a new folder, or that of a run",
+        remedy="name another --model_dir, or move these files away",
+    )
+
+
+def _digests(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def _is_begun(model_dir):
     """Whether a run has begun here, which may have ended before its first checkpoint; or one of its seeds."""
-    for run in (model_dir / RUN, *model_dir.glob(f"seed-*/{RUN}")):
+    ours = [(run, "format_version") for run in (model_dir / RUN, *model_dir.glob(f"seed-*/{RUN}"))]
+    for file, field in (*ours, (model_dir / "results.json", "best_seed")):
         with suppress(OSError, ValueError, RecursionError):
-            description = json.loads(run.read_text("utf-8"))
-            if isinstance(description, dict) and "format_version" in description:
+            content = json.loads(file.read_text("utf-8"))
+            if isinstance(content, dict) and field in content:
                 return True
     return False
 
@@ -200,6 +212,9 @@ def write_description(model_dir: Path, description: dict, tokenizer, operative_c
             # A run that ended before its first checkpoint may have left half of it, or another one.
             with told("folder", folder, 1), replaced(folder) as aside:
                 tokenizer.save(aside)
+                there = _digests(folder) if folder.is_dir() else {}
+                if there and not _is_begun(model_dir) and there != _digests(aside):
+                    raise _of_others(model_dir, [TOKENIZER])
         description = {**description, "tokenizer": tokenizer_checksums(model_dir)}
         write_text(model_dir / RUN, json.dumps(sealed(description), indent=1))
         if operative_config is not None:

@@ -75,8 +75,11 @@ class State:
         self.kept.remove_others(self.model_dir, step)
 
     def newest(self) -> Path | None:
-        """The folder of the checkpoint that was written or restored last, which is whole."""
-        return dict(list_checkpoints(self.model_dir)).get(self.saved_step)
+        """The folder of the checkpoint that was written or restored last, which is whole; in a process that writes none
+        of the newest.
+        """
+        checkpoints = dict(list_checkpoints(self.model_dir))
+        return checkpoints.get(self.saved_step if self.writes else max(checkpoints, default=None))
 
     def restore(self, say=to_stderr) -> dict | None:
         """Restores the newest intact checkpoint; returns its index, or None where there is none.

@@ -215,9 +215,10 @@ def test_two_number_signs_are_a_word_where_columns_are_as_many(tmp_path):
     (tmp_path / "a.txt").write_text("see O\n## O\nParis B-LOC\n")
     (record,) = read_tagged(tmp_path / "a.txt").records
     assert record.words == ("see", "##", "Paris")
-    (tmp_path / "b.txt").write_text("## id 7: a comment\nsee O\nParis B-LOC\n")
-    (record,) = read_tagged(tmp_path / "b.txt").records
-    assert record.words == ("see", "Paris")
+    for comment in ("id 7: a comment", "doc-1"):
+        (tmp_path / "b.txt").write_text(f"## {comment}\nsee O\nParis B-LOC\n")
+        (record,) = read_tagged(tmp_path / "b.txt").records
+        assert record.words == ("see", "Paris")
     (tmp_path / "c.txt").write_text("see\n##\nParis\n\nsea\n")
     assert [one.words for one in read_tagged(tmp_path / "c.txt", labelled=False).records] == [
         ("see", "##", "Paris"),

@@ -187,6 +187,8 @@ def test_how_masks_look_is_not_asked_where_nobody_sees_them(kind):
         with pytest.raises(ConfigError, match=words):
             settings.check_new(Masking(**masking))
     settings.check_new(Masking(mask_prob=0.3, unit="word", count_special_tokens=True))
+    assert settings.idle == ("Masking.mask_token_prob", "Masking.random_token_prob", "Masking.random_special_tokens")
+    assert Electra().idle == ()
 
 
 def test_masking_that_does_nothing_is_refused_in_a_new_run(quick_data, tmp_path):

@@ -381,9 +381,15 @@ def test_a_tokenizer_json_of_the_first_versions_has_no_type(tmp_path):
     assert ours.encode(TEXT, special_tokens_in_text=True).ids == theirs(TEXT)["input_ids"]
 
 
-@pytest.mark.parametrize("processor", [None, {"type": "RobertaProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}])
-def test_a_tokenizer_json_that_puts_special_tokens_otherwise_is_refused(processor, tmp_path):
-    WordPieceTokenizer(VOCABULARY).save(tmp_path)
+def test_a_tokenizer_json_that_puts_special_tokens_otherwise_is_refused(tmp_path, capsys):
+    """One that puts none, as `tokenizers` saves what it has just trained, is opened, and that is said."""
+    tokenizer = WordPieceTokenizer(VOCABULARY)
+    tokenizer.save(tmp_path)
     fast = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))
-    (tmp_path / "tokenizer.json").write_text(json.dumps(fast | {"post_processor": processor}), "utf-8")
-    assert "post_processor.type is" in str(refused(tmp_path))
+    other = {"type": "RobertaProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fast | {"post_processor": other}), "utf-8")
+    assert "post_processor.type is 'RobertaProcessing'" in str(refused(tmp_path))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fast | {"post_processor": None}), "utf-8")
+    assert "puts no [CLS]" not in capsys.readouterr().err
+    assert Tokenizer.from_pretrained(tmp_path).encode("a").ids == tokenizer.encode("a").ids
+    assert "puts no [CLS] and [SEP] around a text; here they are put" in capsys.readouterr().err

@@ -458,16 +458,32 @@ def test_the_list_of_weights_taken_over_by_a_run_that_never_began_goes(quick_dat
     assert not (tmp_path / "run" / "initial_weights.txt").exists()
 
 
-@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "operative_config.gin", "tokenizer/my_notes.txt"])
+OF_OTHERS = ("run.json", "metrics.jsonl", "operative_config.gin", "tokenizer/my_notes.txt", "tokenizer/vocab.txt")
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
 def test_what_a_person_has_put_into_the_folder_is_not_replaced(name, quick_data, tiny_model, tiny_recipe, tmp_path):
     for own in (name, "checkpoints/writing-paper/draft.tex"):
         (tmp_path / "run" / own).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / own).write_text('{"mine": 1}')
-    with pytest.raises(OutputError, match=f"a run would replace: {re.escape(name)}"):
+    told = "tokenizer" if name.endswith("vocab.txt") else re.escape(name)
+    with pytest.raises(OutputError, match=f"a run would replace: {told}"):
         pretrain(quick_data, tmp_path / "run", tiny_model, tiny_recipe, stream=io.StringIO())
     (tmp_path / "run" / name).rename(tmp_path / "away")
     pretrain(quick_data, tmp_path / "run", tiny_model, tiny_recipe, stream=io.StringIO())
     assert (tmp_path / "run/checkpoints/writing-paper/draft.tex").is_file()
+
+
+def test_what_a_start_left_that_was_killed_at_once_is_of_a_run(quick_data, tiny_model, tiny_recipe, tiny_run, tmp_path):
+    """The tokenizer alone, or without the operative configuration."""
+    for number, names in enumerate((["tokenizer"], ["tokenizer", "run.json"])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in names:
+            source = tiny_run.model_dir / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+        recipe = dataclasses.replace(tiny_recipe, steps=1)
+        assert pretrain(quick_data, folder, tiny_model, recipe, stream=io.StringIO())["finished"]
 
 
 def test_a_checkpoint_under_the_name_of_another_step_is_damaged(copied):
