@@ -178,7 +178,7 @@ def main():
         for folder in sorted(options.data.iterdir()):
             train, dev = (str(next(folder.glob(f"{part}.*"))) for part in ("train", "dev"))
             asked = {"stride": 8, "question_length": 8} if folder.name == "span" else {}
-        task = FineTuning(task=folder.name, train=train, dev=dev, length=32, **asked)
+            task = FineTuning(task=folder.name, train=train, dev=dev, length=32, **asked)
             task = dataclasses.replace(task, class_weights="balanced" if folder.name == "classification" else "none")
             recipe = Recipe(batch_size=16)
             plan = plan_of(finetune, task, folder / "run", options.init_checkpoint, recipe=recipe)
