@@ -357,6 +357,13 @@ def test_the_remedy_for_a_long_line_breaks_no_character(tmp_path, monkeypatch, c
     assert max(map(len, made.split("\n"))) <= 10_000
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
+def test_a_file_compressed_twice_is_told_so(tmp_path, pack):
+    error = error_of(write(tmp_path / "a.txt.gz.gz", gzip.compress(pack(b"the cat\n"))))
+    assert "compressed twice" in str(error)
+    assert list(read_documents([typed(error, tmp_path)])) == [["the cat"]]
+
+
 def test_legacy_encodings_are_not_called_western(tmp_path):
     assert "euc-kr" in error_of(write(tmp_path / "a.txt", "한국어 문서".encode("euc-kr"))).remedy
 
