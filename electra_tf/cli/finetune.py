@@ -108,7 +108,9 @@ def _in_words(result) -> str:
     for one in result["runs"] if result["finished"] else ():
         failed = "  failed: no better than the commonest answer" if one["failed"] else ""
         test = f"  test {one['test'][metric.removeprefix('best_')]:.4f}" if "test" in one else ""
-        test += "".join(f"  {name} {one[name][metric]:.4f}" for name in one if name.startswith("dev_"))
+        for name in (name for name in one if name.startswith("dev_")):
+            shown = {metric: one[name][metric]} if metric in one[name] else one[name]  # of several tasks, all
+            test += f"  {name}" + "".join(f" {called} {score:.4f}" for called, score in shown.items())
         lines.append(f"seed {one['seed']:<6} {metric} {one['dev'][metric]:.4f} at step {one['step']:,}{test}{failed}")
     if not result["finished"]:
         return "stopped; the same command goes on"

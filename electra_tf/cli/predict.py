@@ -103,6 +103,8 @@ def _given(line, kind, in_pairs):
             where=line[:60],
             expected="--file: contexts, questions and choices",
         )
+    if in_pairs is None and line.count("\t") == 1:  # as pairs are written; a model of strangers takes both
+        return tuple(line.split("\t"))
     if not in_pairs:
         return line
     if line.count("\t") != 1:
@@ -147,7 +149,9 @@ def _of_answers(predictor, answered, every):
     """A line a question: its id, the answer (empty where there is none) and its probability; or every likely one."""
     yield "\t".join(["id", "label", "probability"])
     for record, answer in answered:
-        pairs = answer.all.items() if every else [(answer.label, answer.probability)]
+        pairs = [(answer.label, answer.probability)]
+        if every:  # "" is none of the texts
+            pairs = [*(pairs if answer.label not in answer.all else []), *answer.all.items()]
         for text, share in pairs:
             yield "\t".join([_cell(record.id), _cell(text), _share(share)])
 

@@ -27,9 +27,6 @@ _COMPRESSIONS = {
 # How a file begins that holds no text as it is, what it is, and what makes text of it.
 _OTHERS = (
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "{text} | zstd -dc > {new}"),
-    (b"\x1f\x8b", "compressed twice", "{text} > {new}"),
-    (b"\xfd7zXZ\0", "compressed twice", "{text} > {new}"),
-    (b"BZh91AY&SY", "compressed twice", "{text} > {new}"),
     (b"PK\x03\x04", "a zip archive", "unzip {path}"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "7z x {path}"),
     (b"\xff\xfe\0\0", "UTF-32", "{text} | iconv -f utf-32 -t utf-8 > {new}"),
@@ -136,6 +133,8 @@ def refuse_other_kinds(path, head: bytes) -> None:
         for begins, kind, command in _OTHERS
         if text.startswith(begins) or (begins[:1] in b"<{" and markup.startswith(begins.lower()))
     ]
+    if any(begins.match(text) for begins, _, _ in _COMPRESSIONS.values()):
+        found = [("compressed twice", "{text} > {new}")]
     if head[257:262] == b"ustar":
         found = [("a tar archive", "tar -xf {path}")]
     if found:

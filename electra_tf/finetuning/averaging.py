@@ -21,7 +21,8 @@ class Average:
     def __init__(self, predictors: Sequence[Predictor], names: Sequence[str]):
         self.predictors, self.task, self.labels = predictors, predictors[0].task, predictors[0].labels
         for one, name in zip(predictors, names, strict=True):
-            if (one.task.kind, sorted(one.labels)) != (self.task.kind, sorted(self.labels)):
+            alike = one.in_pairs == predictors[0].in_pairs or None in (one.in_pairs, predictors[0].in_pairs)
+            if not alike or (one.task.kind, sorted(one.labels)) != (self.task.kind, sorted(self.labels)):
                 raise ConfigError(
                     f"a model for {_described(one)}, and one for {_described(predictors[0])}",
                     where=f"{name} and {names[0]}",
@@ -42,7 +43,7 @@ class Average:
                 yield self._mean(several)
 
     @property
-    def in_pairs(self) -> bool:
+    def in_pairs(self) -> bool | None:
         return self.predictors[0].in_pairs
 
     def read(self, *arguments, **keywords):
@@ -52,9 +53,13 @@ class Average:
     def _mean(self, answers: Sequence[Answer]) -> Answer:
         if self.task.kind == "regression":
             return Answer(as_written(sum(float(one.label) for one in answers) / len(answers)), None, {})
+        if self.task.kind == "tagging":  # a model may not see a word
+            answers = [one for one in answers if one.all] or answers[:1]
         given = [{"": 1.0} if self.task.kind == "span" and not one.label else one.all for one in answers]
         names = dict.fromkeys(name for shares in given for name in shares)
         mean = {name: sum(shares.get(name, 0.0) for shares in given) / len(given) for name in names}
+        if self.task.kind == "span":
+            mean = dict(sorted(mean.items(), key=lambda pair: -pair[1]))
         if self.task.kind == "multilabel":
             said = [name for name in self.labels if mean[name] > 0.5]
             return Answer("|".join(said), min((mean[name] for name in said), default=None), mean)
@@ -86,4 +91,5 @@ def predict(models, records: Iterable, vocab=None, task: str | None = None) -> l
 
 
 def _described(predictor) -> str:
-    return f"{predictor.task.kind} ({', '.join(predictor.labels) or 'no labels'})"
+    pairs = " of pairs" if predictor.in_pairs else ""
+    return f"{predictor.task.kind}{pairs} ({', '.join(predictor.labels) or 'no labels'})"

@@ -88,8 +88,10 @@ class Predictor:
         model.assign(self._model)
 
     @property
-    def in_pairs(self) -> bool:
-        """Whether it was fine-tuned on pairs of texts."""
+    def in_pairs(self) -> bool | None:
+        """Whether it was fine-tuned on pairs of texts; None: a model of strangers does not tell."""
+        if "length" not in self.settings and self.task.kind in ("classification", "multilabel", "regression"):
+            return None
         return self.task.kind != "tagging" and len(columns_of(self.settings).text) == 2
 
     def read(

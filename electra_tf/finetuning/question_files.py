@@ -157,8 +157,24 @@ def _rows(rows, path, text, label, labelled):
         given = "" if given is None else str(given)
         given = given.strip() if start in (None, "") else given
         if given:
-            answers = (Answer(given, context.find(given) if start in (None, "") else int(start)),)
+            start = context.find(given) if start in (None, "") else _whole(start, label, f"{path}, {where}")
+            answers = (Answer(given, start),)
         yield Question(str(row.get("id", number)), question, context, answers, f"{path}, {where}")
+
+
+def _whole(number, label, where) -> int:
+    """Of a column, which pandas writes as 3.0 where some rows have none."""
+    try:
+        if float(number) == int(float(number)):
+            return int(float(number))
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(
+        f"{label}_start is {str(number)[:60]!r}",
+        where=where,
+        expected="the number of the character, from 0, at which the answer begins",
+        remedy="correct it, or leave the column out: then the answer is looked for",
+    )
 
 
 def _checked(questions, path):

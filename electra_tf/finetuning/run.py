@@ -258,7 +258,8 @@ class _Data:
                 remedy="name a dev file with --dev",
             )
         alike = {"classification": " of each label", "span": " by texts", "choice": " by texts"}.get(reading.kind, "")
-        self.say(f"no --dev: {len(held_out):,} rows, {c.held_out:.0%}{alike}, are held out of {reading.train}")
+        share = len(held_out) / len(file.records)
+        self.say(f"no --dev: {len(held_out):,} rows, {share:.0%}{alike}, are held out of {reading.train}")
         parts = [[], []]
         for number, record in enumerate(file.records):
             parts[number in held_out].append(record)
@@ -532,12 +533,17 @@ def _of_whole_contexts(records, settings):
             expected="questions on several texts, or a dev file",
             remedy="name a dev file with --dev",
         )
-    taken = []
-    for group in permutation(len(groups), settings.held_out_seed):
+    order, taken = permutation(len(groups), settings.held_out_seed), []
+    for group in order:
         if len(taken) >= wanted:
             break
         taken += groups[group]
-    return taken
+    if len(taken) <= 2 * wanted and len(taken) < len(records):
+        return taken
+    taken = []  # one text has so many questions that they would be far too many
+    for group in order:
+        taken += groups[group] if len(taken) + len(groups[group]) <= wanted else []
+    return taken or groups[min(order, key=lambda group: len(groups[group]))]
 
 
 def usual_decay(config: EncoderConfig) -> float:

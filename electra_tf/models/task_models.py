@@ -232,7 +232,9 @@ class _Answerer(_TaskModel):
         """(the starts that were followed or None, logits of the ends), ends that are given their start."""
         if start_positions is not None:
             return None, self.end(hidden, start_positions, out)
-        starts = ops.top_k(start, self.beam)[1]
+        length = start.shape[1]  # a short row has fewer tokens than are followed
+        width = ops.minimum(self.beam, ops.shape(start)[1]) if length is None else min(self.beam, length)
+        starts = ops.top_k(start, width)[1]
         ends = ops.map(lambda start: self.end(hidden, start, out), ops.transpose(starts))
         return starts, ops.transpose(ends, (1, 0, 2))
 

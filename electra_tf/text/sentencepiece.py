@@ -109,6 +109,18 @@ def _told(config, path) -> dict:
     }
 
 
+def _told_beside(folder) -> dict:
+    """What the other files of a model's folder say of it, opened by itself; the way from a text to its ids is then the
+    model's own unless `tokenizer_config.json` names it.
+    """
+    if (folder / CONFIG).is_file():
+        return _told(read_tokenizer_config(folder), folder)
+    if (folder / FAST).is_file():
+        held = _settings_of(read_json(folder / FAST), folder)
+        return {"lower_case": held.lower_case, "strip_accents": held.strip_accents}
+    return {}
+
+
 def has_capitals(pieces: Sequence[str]) -> bool:
     """Whether so many pieces have capitals that no text with small letters alone has made them."""
     letters = [piece for piece in pieces if piece.lower() != piece.upper() and not piece.startswith(("[", "<"))]
@@ -193,8 +205,8 @@ class SentencePieceTokenizer(Tokenizer):
     def open(cls, path: Path, settings: dict) -> "SentencePieceTokenizer":
         """See `load.open_tokenizer`."""
         if path.is_file():
-            if model_file(path.parent) == path and (path.parent / CONFIG).is_file():
-                settings = _told(read_tokenizer_config(path.parent), path.parent) | settings
+            if model_file(path.parent) == path:
+                settings = _told_beside(path.parent) | settings
             tokenizer = cls(read_bytes(path), SentencePieceSettings(**settings), source=path)
             if "lower_case" in settings or not has_capitals(tokenizer.vocabulary):
                 return tokenizer

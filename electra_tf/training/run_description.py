@@ -26,7 +26,7 @@ from electra_tf.text.tokenizer_files import TOKENIZER_FILES
 from electra_tf.training.recipe import FREE
 
 OPERATIVE, TAKEN_OVER = "operative_config.gin", "initial_weights.txt"
-OF_SEEDS = ("results.json", "results.tsv", "results.md")  # of a comparison of seeds
+OF_SEEDS = ("results.json", "results.tsv", "results.md", "report")  # of a comparison of seeds
 # How a run is computed where that once changed: one that was begun goes on by the rules it began with.
 # 1: an evaluation draws for each of its batches, and throws coins where training does; the bias of the moments is
 #    corrected from the run's first step on.

@@ -357,7 +357,7 @@ def test_the_remedy_for_a_long_line_breaks_no_character(tmp_path, monkeypatch, c
     assert max(map(len, made.split("\n"))) <= 10_000
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress, lambda data: bz2.compress(data, 5)])
 def test_a_file_compressed_twice_is_told_so(tmp_path, pack):
     error = error_of(write(tmp_path / "a.txt.gz.gz", gzip.compress(pack(b"the cat\n"))))
     assert "compressed twice" in str(error)

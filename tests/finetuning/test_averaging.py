@@ -11,7 +11,7 @@ from electra_tf.finetuning.tagging import Tagging
 from electra_tf.finetuning.tags import Scheme
 
 
-def model(kind, labels, *answers):
+def model(kind, labels, *answers, in_pairs=False):
     task = SimpleNamespace(kind=kind, labels=labels)
     if kind == "tagging":
         task = Tagging(tuple(labels), (1.0,) * len(labels), Scheme("BIO"))
@@ -21,7 +21,7 @@ def model(kind, labels, *answers):
             return (answer for answer, _ in zip(answers, records, strict=True))
 
     fake = Fake()
-    fake.task, fake.labels = task, labels
+    fake.task, fake.labels, fake.in_pairs = task, labels, in_pairs
     return fake
 
 
@@ -75,3 +75,23 @@ def test_models_of_other_labels_are_refused():
     yes, no = Answer("a", 1.0, {"a": 1.0}), Answer("b", 1.0, {"b": 1.0})
     with pytest.raises(ConfigError, match="with the same labels"):
         averaged(model("classification", "ab", yes), model("classification", "bc", no))
+
+
+def test_texts_stand_in_the_order_of_their_mean():
+    first, second = Answer("x", 0.5, {"x": 0.5, "y": 0.4}), Answer("y", 0.9, {"y": 0.9, "x": 0.01})
+    (found,) = averaged(model("span", (), first), model("span", (), second))
+    assert list(found.all) == ["y", "x"]
+
+
+def test_a_word_that_one_model_does_not_see_is_the_others(monkeypatch):
+    seen, unseen = [Answer("B", 0.8, {"O": 0.2, "B": 0.8})], [Answer("O", None, {})]
+    for models in ((seen, unseen), (unseen, seen)):
+        ((word,),) = averaged(*(model("tagging", ("O", "B"), answers) for answers in models))
+        assert (word.label, word.probability) == ("B", 0.8)
+
+
+def test_a_model_of_pairs_and_one_of_texts_are_not_averaged():
+    answer = Answer("a", 1.0, {"a": 1.0})
+    with pytest.raises(ConfigError, match="classification of pairs"):
+        averaged(model("classification", "a", answer), model("classification", "a", answer, in_pairs=True))
+    assert averaged(model("classification", "a", answer), model("classification", "a", answer, in_pairs=None))

@@ -13,6 +13,8 @@ import electra_tf
 from electra_tf.checkpoints import read_model, write_folder
 from electra_tf.checkpoints.loaded_model import LoadedModel
 from electra_tf.checkpoints.weight_names import model_tensors
+from electra_tf.cli.finetune import _in_words
+from electra_tf.cli.predict import _given
 from electra_tf.seals import sealed
 
 SMALL = ("--gin_param", "FineTuning.least_updates = 0", "--gin_param", "FineTuning.peak = 0.005")
@@ -270,3 +272,15 @@ def test_a_file_of_a_published_task_is_read_as_its_training_file(tmp_path):
 def test_standard_input_that_is_not_utf8_is_told_by_its_line(tuned):
     done = run_command("predict", "--input", tuned[0], given=b"the sea\ncaf\xe9\n")
     assert done.returncode == 2 and "byte 0xe9 is not UTF-8" in done.stderr and "standard input, line 2" in done.stderr
+
+
+def test_of_several_tasks_the_rows_of_others_are_said_by_task():
+    run = {"seed": 0, "step": 8, "failed": False, "dev": {"mean": 0.5}, "dev_mismatched": {"mnli/accuracy": 0.25}}
+    result = {"metric": "mean", "runs": [run], "finished": True, "deviation": None, "failed": 0, "commonest": 0.1}
+    said = _in_words(result | dict.fromkeys(("median", "mean", "best"), 0.5))
+    assert "seed 0      mean 0.5000 at step 8  dev_mismatched mnli/accuracy 0.2500" in said
+
+
+def test_a_model_of_strangers_takes_pairs_with_a_tab_between():
+    assert _given("a\tb", "classification", None) == ("a", "b")
+    assert _given("a", "classification", None) == "a" and _given("a\tb", "tagging", False) == "a\tb"

@@ -398,9 +398,9 @@ def test_scores_from_some_weights_are_not_passed_off_as_those_from_others(tuned,
 
 
 def test_results_of_somebodys_are_not_replaced(files, electra, tmp_path):
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "report").mkdir(parents=True)
     (tmp_path / "run" / "results.md").write_text("mine")
-    with pytest.raises(OutputError, match=r"a run would replace: results\.md"):
+    with pytest.raises(OutputError, match=r"a run would replace: report, results\.md"):
         finetune(settings_of(files), tmp_path / "run", electra, recipe=RECIPE, stream=io.StringIO())
     assert (tmp_path / "run" / "results.md").read_text() == "mine"
 

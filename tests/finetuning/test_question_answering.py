@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from telling_words import squad
 
 from electra_tf.checkpoints import read_model
 from electra_tf.checkpoints.convert import convert
+from electra_tf.cli.predict import _of_answers as _of_answers_in_lines
 from electra_tf.errors import CheckpointError, ConfigError, InputError
 from electra_tf.finetuning.best_answers import Found
 from electra_tf.finetuning.labelled_data_checks import survey
@@ -18,8 +20,9 @@ from electra_tf.finetuning.predictor import Predictor
 from electra_tf.finetuning.question_answering import Spans
 from electra_tf.finetuning.question_files import Answer, Question, read_questions
 from electra_tf.finetuning.report import _of_answers
-from electra_tf.finetuning.run import finetune, fingerprint_of
+from electra_tf.finetuning.run import _held_out, finetune, fingerprint_of
 from electra_tf.finetuning.settings import FineTuning
+from electra_tf.models import EncoderConfig, SpanAnswerer
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.training.recipe import Recipe
 
@@ -303,3 +306,47 @@ def test_an_answer_right_but_for_its_article_is_no_mistake():
     found = [GivenAnswer("Eiffel Tower", 0.99, {}), GivenAnswer("Tower", 0.98, {})]
     rows = list(_of_answers([record] * 2, found))
     assert [right == said for _, _, right, said, _ in rows] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "sizes, expected",
+    [([5, 5, 200], 5), ([1, 20], 1), ([20, 1], 1), ([98, 1, 1], 2), ([3, 300, 3, 3], 9), ([1] * 40, 4), ([2] * 5, 2)],
+)
+def test_of_texts_with_many_and_few_questions_about_a_tenth_is_held_out(sizes, expected):
+    """Never more than twice as many as were asked for where that can be, and never all."""
+    records = [
+        Question(f"{text} {number}", "?", f"text {text}", (), "a, line 1")
+        for text, count in enumerate(sizes)
+        for number in range(count)
+    ]
+    for seed in range(20):
+        found = list(_held_out(records, "span", FineTuning(task="span", train="a", held_out_seed=seed)))
+        assert 0 < len(found) <= max(2 * round(0.1 * len(records)), expected), (seed, len(found))
+        of_texts = {record.context for number, record in enumerate(records) if number in found}
+        assert len(found) == sum(record.context in of_texts for record in records)
+
+
+def test_where_an_answer_begins_may_be_written_as_pandas_does(tmp_path):
+    (tmp_path / "a.csv").write_text("question,context,answer,answer_start\nwho,bob ran,bob,0.0\nwhy,bob ran,,\n")
+    first, second = read_questions(tmp_path / "a.csv").records
+    assert first.answers == (Answer("bob", 0),) and second.answers == ()
+    (tmp_path / "a.csv").write_text("question,context,answer,answer_start\nwho,bob ran,bob,0.5\n")
+    with pytest.raises(InputError, match=r"answer_start is '0\.5'[\s\S]*line 2"):
+        read_questions(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("is_traced", [False, True])
+def test_a_short_row_has_fewer_starts_than_are_followed(is_traced):
+    config = EncoderConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    model = SpanAnswerer(config, parts=("answer_start", "answer_end_by_start"))
+    answer = tf.function(lambda ids: model(ids), input_signature=[tf.TensorSpec([None, None], tf.int32)])
+    start, end, starts, _ = (answer if is_traced else model)(tf.ones([2, 7], tf.int32))
+    assert start.shape == (2, 7) and end.shape == (2, 7, 7) and starts.shape == (2, 7)
+
+
+def test_all_answers_begin_with_the_one_that_is_given():
+    record = Question("7", "?", "", (), "")
+    lines = list(_of_answers_in_lines(None, [(record, GivenAnswer("", None, {"sea": 0.1}))], True))
+    assert lines == ["id\tlabel\tprobability", "7\t\t", "7\tsea\t0.100000"]
+    lines = list(_of_answers_in_lines(None, [(record, GivenAnswer("sea", 0.9, {"sea": 0.9, "a": 0.1}))], True))
+    assert lines[1:] == ["7\tsea\t0.900000", "7\ta\t0.100000"]
