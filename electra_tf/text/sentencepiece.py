@@ -131,7 +131,8 @@ def _check_agree(model, fast, folder):
     """Raises `InputError` where a model and a tokenizer.json are not of one vocabulary."""
     pieces = [piece.piece for piece in _parse(model, folder).pieces]
     theirs = part_of(fast, "model", folder / FAST).get("vocab")
-    if not isinstance(theirs, list) or [piece for piece, _ in theirs] != pieces:
+    theirs = [one[0] if isinstance(one, list) and one else one for one in theirs] if isinstance(theirs, list) else None
+    if theirs != pieces:
         raise InputError(
             f"the SentencePiece model and {FAST} hold different vocabularies",
             where=folder,

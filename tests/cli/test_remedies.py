@@ -269,8 +269,6 @@ SMALL = {
     "FineTuning.peak": 0.02,
     "FineTuning.layer_decay": 1.0,
     "FineTuning.length": 24,
-    "FineTuning.stride": 8,
-    "FineTuning.question_length": 8,
     "Recipe.batch_size": 16,
     "Recipe.compiler": "graph",
 }
@@ -331,8 +329,10 @@ def labelled(electra_tf, places, tmp_path_factory):
     return found | {"spoiled": spoiled, "no_words": root / "no_words"}
 
 
-def small(**changes):
-    settings = SMALL | {f"FineTuning.{name}": value for name, value in changes.items()}
+def small(task=""):
+    """Settings of a training of a second, of a family of tasks."""
+    asked = {"--task=span": ("question_length", "stride"), "--task=choice": ("question_length",)}.get(task, ())
+    settings = SMALL | {f"FineTuning.{name}": 8 for name in asked}
     return [f"--gin_param={name} = {value!r}" for name, value in settings.items()]
 
 
@@ -472,7 +472,8 @@ def test_a_remedy_of_fine_tuning_works_as_it_is_printed(electra_tf, labelled, tm
     places = labelled | {"new": tmp_path / "new"}
     fill = lambda text: re.sub(r"\{([\w.]+)\}", lambda match: str(places[match[1]]), text)  # noqa: E731
     arguments = [fill(argument) for argument in shlex.split(command)]
-    more = small() if arguments[0] == "finetune" else []
+    task = next((word for word in arguments if word.startswith("--task=")), "")
+    more = small(task) if arguments[0] == "finetune" else []
     done = electra_tf(*arguments, *more)
     assert done.returncode == 2 and found in done.stderr, done.stderr
     typed = followed(arguments, done.stderr, which, {name: fill(value) for name, value in values.items()})
