@@ -35,7 +35,7 @@ from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.wordpiece_tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 from electra_tf.training.recipe import Recipe
 from electra_tf.training.run import _never_at_its_peak, _off_the_grid, _say_what_changed
-from electra_tf.training.run_description import _goes_on, write_description
+from electra_tf.training.run_description import _goes_on, check_same_run, write_description
 
 
 def pretrain(*arguments, schedule=None, **keywords):
@@ -484,6 +484,23 @@ def test_what_a_start_left_that_was_killed_at_once_is_of_a_run(quick_data, tiny_
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         recipe = dataclasses.replace(tiny_recipe, steps=1)
         assert pretrain(quick_data, folder, tiny_model, recipe, stream=io.StringIO())["finished"]
+
+
+@pytest.mark.parametrize("kind", ["uniform", "masked"])
+def test_what_makes_no_difference_may_have_been_set_otherwise(kind, tmp_path):
+    def described(masking):
+        fields = (Recipe(), Schedule(), AdamW(), Electra(generator_kind=kind), masking)
+        settings = {type(one).__name__: dataclasses.asdict(one) for one in fields}
+        plan = SimpleNamespace(recipe=fields[0], schedule=fields[1], optimizer=fields[2], settings=fields[3:])
+        return plan, json.loads(json.dumps({"settings": settings, "towers": {}, "data": {"identity": "a"}}))
+
+    _, begun = described(Masking(mask_token_prob=1.0))
+    plan, now = described(Masking())
+    if kind == "uniform":
+        check_same_run(begun, now, plan, False, tmp_path, print)
+    else:
+        with pytest.raises(TrainingError, match=r"Masking\.mask_token_prob: 1\.0, now 0\.85"):
+            check_same_run(begun, now, plan, False, tmp_path, print)
 
 
 def test_a_checkpoint_under_the_name_of_another_step_is_damaged(copied):
