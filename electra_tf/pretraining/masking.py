@@ -159,7 +159,7 @@ class Masking:
                 "count_special_tokens with by_coins",
                 where="Masking",
                 expected="nothing: where a coin is thrown for each token, their number is not computed",
-                remedy="leave it out",
+                remedy="--gin_param 'Masking.count_special_tokens = False'",
             )
         if self.ascii_words and not isinstance(tokenizer, SentencePieceTokenizer):
             raise ConfigError(
